@@ -1,0 +1,22 @@
+"""Keep DataCite true: what happens to one record.
+
+1. A platform (``platforms``) gives pages of rows; a row whose raw digest is known is not even decoded.
+2. Its mapping turns the row into a *desired*: state, url and attributes in DataCite's names (``model``),
+   and ``digest`` gives that document and each attribute in it a fingerprint.
+3. The scan (``scan``) notes a desired digest that differs in our own tables (``store``).
+4. A worker (``send``) claims one pending DOI, waits for a slot that rested long enough (``limiter``),
+   and only then reads the record again.
+5. ``plan`` decides from what DataCite holds and what is wanted: nothing, PUT, hide, publish or DELETE;
+   ``datacite.validation`` refuses what DataCite would refuse, before it costs a request.
+6. The row is marked unsure, the one request leaves (``datacite.client``), and the answer is judged by its
+   body (``datacite.outcome``): accepted, rejected, deferred or halted, with a cause from ``causes``.
+7. The store settles the row: in sync, or due again later, or quarantined until something changes.
+
+``cycle`` runs these steps; start there. ``cli`` starts it by hand and shows the results; ``sandbox`` is a
+DataCite to try it against, and ``demo`` does so. Settings come from ``config``, log lines from ``logs``,
+time from ``clock``, DataCite's word lists from ``vocabularies``, and every refusal from ``errors``.
+"""
+
+from importlib import metadata
+
+__version__ = metadata.version("syncd")

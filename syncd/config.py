@@ -1,0 +1,325 @@
+"""Settings: one TOML file, every value also from the environment, all mistakes at once.
+
+Precedence, high to low: command line, ``SYNCD_SECTION__KEY`` in the environment, the TOML file, defaults.
+An account's password comes from ``password``, ``password_file``, the environment
+(``SYNCD_PASSWORD_`` + id with every other character as ``_``) or a systemd credential named like the id.
+"""
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from syncd.errors import ConfigurationError
+from syncd.model import State
+
+WINDOW_SECONDS = 300
+HOSTS = {"production": "https://api.datacite.org", "test": "https://api.test.datacite.org"}
+CAPS = {"production": 3000, "test": 750}
+_OTHER_CAP = 3000
+_SHARE_OF_CAP = 0.98
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        match = _DURATION.match(value.strip())
+        if match is None:
+            msg = 'a duration looks like "30s", "5m" or "1h"'
+            raise ValueError(msg)
+        return float(match[1]) * _UNITS[match[2]]
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StateSettings(_Section):
+    """Where our own tables live."""
+
+    url: str = "sqlite:///syncd-state.db"
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+            msg = "own tables live in SQLite (sqlite:////path/state.db) or PostgreSQL (postgresql://…)"
+            raise ValueError(msg)
+        return url
+
+
+class DataCiteSettings(_Section):
+    """Which DataCite, and how politely it is asked."""
+
+    host: str = "test"
+    contact: str = Field(default="", description="goes into the User-Agent")
+    requests_per_window: int | None = Field(default=None, ge=1)
+    request_timeout: Seconds = 60.0
+    grace: Seconds = 60.0
+    workers: int = Field(default=16, ge=1, le=64)
+
+    @property
+    def base_url(self) -> str:
+        """The API's address without a trailing slash."""
+        return HOSTS.get(self.host, self.host).rstrip("/")
+
+    @property
+    def slots(self) -> int:
+        """How many requests any window of 300 s may see; by default 2 % under DataCite's cap."""
+        return self.requests_per_window or int(self.cap * _SHARE_OF_CAP)
+
+    @property
+    def cap(self) -> int:
+        """DataCite's own limit for this host."""
+        names = {url: name for name, url in HOSTS.items()}
+        return CAPS.get(names.get(self.base_url, ""), _OTHER_CAP)
+
+    @field_validator("host")
+    @classmethod
+    def _known_host(cls, host: str) -> str:
+        if host not in HOSTS and not re.match(r"^https?://[^/\s]+/?$", host):
+            msg = '"production", "test" or an address such as http://127.0.0.1:8085'
+            raise ValueError(msg)
+        return host
+
+    @field_validator("contact")
+    @classmethod
+    def _address(cls, contact: str) -> str:
+        if contact and not re.match(r"^[^\s@()]+@[^\s@()]+$", contact):
+            msg = "a mail address, so that DataCite can write to you"
+            raise ValueError(msg)
+        return contact
+
+    @model_validator(mode="after")
+    def _under_the_cap(self) -> Self:
+        if self.slots > self.cap:
+            msg = f"requests_per_window: {self.slots} is above DataCite's {self.cap} per 300 s for {self.host}"
+            raise ValueError(msg)
+        return self
+
+
+class SourceSettings(_Section):
+    """One platform's database, and how its rows become DataCite records."""
+
+    url: str
+    platform: Literal["sql"] = "sql"
+    landing_page: str = ""
+    all: str = ""
+    changed: str = ""
+    one: str = ""
+    mapping: str = "columns"
+    state: State | None = None
+    states: dict[str, State] = Field(default_factory=dict)
+    withdrawn_drafts: Literal["delete", "keep"] = "delete"
+    hide_reason: str = Field(default="withdrawn or removed by the repository", max_length=255)
+    page_size: int = Field(default=1000, ge=1, le=100_000)
+    statement_timeout: Seconds = 300.0
+    overlap: Seconds = 600.0
+
+    @field_validator("mapping")
+    @classmethod
+    def _known_mapping(cls, mapping: str) -> str:
+        if mapping != "columns" and not re.match(r"^(json:\w+|[\w.]+:\w+)$", mapping):
+            msg = '"columns", "json:COLUMN" or "module:function"'
+            raise ValueError(msg)
+        return mapping
+
+    @model_validator(mode="after")
+    def _queries(self) -> Self:
+        missing = [name for name in ("all", "one") if not getattr(self, name).strip()]
+        if missing:
+            msg = f"platform \"sql\" needs the queries {' and '.join(missing)}"
+            raise ValueError(msg)
+        if ":key" not in self.one:
+            msg = 'the query "one" must select by :key'
+            raise ValueError(msg)
+        if self.changed and ":since" not in self.changed:
+            msg = 'the query "changed" must compare with :since'
+            raise ValueError(msg)
+        return self
+
+
+class AccountSettings(_Section):
+    """One DataCite repository account and the platform that feeds it."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9]+\.[A-Za-z0-9-]+$")
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    prefixes: list[str] = Field(min_length=1)
+    domains: str = "*"
+    source: SourceSettings
+
+    @field_validator("prefixes")
+    @classmethod
+    def _prefix_form(cls, prefixes: list[str]) -> list[str]:
+        wrong = [prefix for prefix in prefixes if not re.match(r"^10\.\d{4,5}$", prefix)]
+        if wrong:
+            msg = f"a prefix looks like 10.5072, not like {', '.join(wrong)}"
+            raise ValueError(msg)
+        return prefixes
+
+    def secret(self, environment: Mapping[str, str] = os.environ) -> str:
+        """The account's password.
+
+        Raises:
+            ConfigurationError: None is configured, or its file cannot be read or is open to everybody.
+        """
+        variable = password_variable(self.id)
+        if variable in environment:
+            return environment[variable]
+        credentials = environment.get("CREDENTIALS_DIRECTORY")
+        if credentials and (path := Path(credentials) / self.id.lower()).is_file():
+            return _read_secret(path, private=False)
+        if self.password_file:
+            return _read_secret(self.password_file, private=True)
+        if self.password:
+            return self.password.get_secret_value()
+        raise ConfigurationError(
+            f"account {self.id} has no password",
+            hint=f"set password_file in the configuration, or {variable} in the environment",
+        )
+
+
+class ScheduleSettings(_Section):
+    """When the daemon works."""
+
+    poll: Seconds = 30.0
+    reconcile: str = "02:30"
+    audit: str = "Sun 03:00"
+
+
+class LogSettings(_Section):
+    """How much is logged to stderr, and in which form."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class Settings(_Section):
+    """The whole configuration."""
+
+    state: StateSettings = StateSettings()
+    datacite: DataCiteSettings = DataCiteSettings()
+    accounts: list[AccountSettings] = Field(min_length=1)
+    schedule: ScheduleSettings = ScheduleSettings()
+    log: LogSettings = LogSettings()
+    _path: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _accounts_differ(self) -> Self:
+        ids = [account.id.lower() for account in self.accounts]
+        twice = sorted({account for account in ids if ids.count(account) > 1})
+        if twice:
+            msg = f"accounts: {', '.join(twice)} stands here more than once"
+            raise ValueError(msg)
+        return self
+
+    def account(self, account_id: str) -> AccountSettings:
+        """The account of this id, in any case."""
+        for account in self.accounts:
+            if account.id.lower() == account_id.lower():
+                return account
+        known = ", ".join(account.id for account in self.accounts)
+        raise ConfigurationError(f"no account {account_id} in the configuration", hint=f"known: {known}")
+
+
+def password_variable(account_id: str) -> str:
+    """The environment variable that may hold an account's password."""
+    return "SYNCD_PASSWORD_" + re.sub(r"[^A-Za-z0-9]", "_", account_id).upper()
+
+
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read and check the configuration.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or holds mistakes: all of them are named.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"there is no configuration at {path}", hint="write one: syncd init --platform sql"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+    try:
+        settings = Settings.model_validate(_with_environment(data, environment))
+    except ValidationError as error:
+        raise ConfigurationError(f"{path} has mistakes:\n{_mistakes(error)}") from None
+    if any(account.password for account in settings.accounts):
+        _refuse_open_file(path)
+    return settings
+
+
+def _with_environment(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Lay ``SYNCD_DATACITE__HOST``, ``SYNCD_ACCOUNTS__0__SOURCE__URL`` … over the file's values."""
+    for name, value in sorted(environment.items()):
+        if not name.startswith("SYNCD_") or "__" not in name:
+            continue
+        *parents, last = name.removeprefix("SYNCD_").lower().split("__")
+        place: Any = data
+        for step in parents:
+            place = _step_into(place, step, name)
+        if isinstance(place, list):
+            raise ConfigurationError(f"{name} must also name a key of the entry")
+        place[last] = value
+    return data
+
+
+def _step_into(place: Any, step: str, name: str) -> Any:
+    if not isinstance(place, list):
+        return place.setdefault(step, [] if step == "accounts" else {})
+    if not step.isdigit() or int(step) > len(place):
+        raise ConfigurationError(f"{name}: accounts are counted from 0 without a gap")
+    if int(step) == len(place):
+        place.append({})
+    return place[int(step)]
+
+
+def _mistakes(error: ValidationError) -> str:
+    lines = []
+    for mistake in error.errors():
+        where = ".".join(str(part) for part in mistake["loc"]) or "configuration"
+        what = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            what = "unknown setting"
+        lines.append(f"  {where}: {what}")
+    return "\n".join(lines)
+
+
+def _read_secret(path: Path, *, private: bool) -> str:
+    if private:
+        _refuse_open_file(path)
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n")
+    except OSError as error:
+        raise ConfigurationError(f"the password file {path} cannot be read: {error.strerror}") from error
+
+
+def _refuse_open_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    if mode & stat.S_IROTH:
+        raise ConfigurationError(f"{path} holds a password and is readable by everybody", hint=f"chmod 640 {path}")

@@ -1,0 +1,93 @@
+"""A connection to a platform's database that cannot write and cannot hang.
+
+Values come as the database has them: JSON stays text until somebody needs it, times are UTC.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+
+from syncd.errors import ConfigurationError
+
+_POOL = 34
+_CONNECT_SECONDS = 10
+
+
+def open_engine(address: str, statement_timeout: float) -> Engine:
+    """An engine whose every connection is read-only and gives up after ``statement_timeout`` seconds.
+
+    Raises:
+        ConfigurationError: The address is not one, or its driver is not installed.
+    """
+    try:
+        url = _with_driver(make_url(address))
+        backend = url.get_backend_name()
+        options = {"sqlite": _sqlite, "postgresql": _postgresql, "mysql": _mysql, "mariadb": _mysql}
+        prepare = options.get(backend)
+        arguments: dict[str, Any] = {}
+        if backend in ("postgresql", "mysql", "mariadb"):
+            arguments["connect_timeout"] = _CONNECT_SECONDS
+        engine = create_engine(
+            url, connect_args=arguments, pool_size=_POOL, max_overflow=0, pool_pre_ping=backend != "sqlite"
+        )
+    except ModuleNotFoundError as error:
+        hint = "pip install 'syncd[mysql]'" if "pymysql" in str(error) else f"install {error.name}"
+        raise ConfigurationError(f"no driver for {address.split(':')[0]}: {error}", hint=hint) from error
+    except Exception as error:
+        raise ConfigurationError(f"source.url is not a database address: {error}") from error
+    if prepare is not None:
+        event.listen(engine, "connect", prepare(statement_timeout))
+    return engine
+
+
+def _with_driver(url: URL) -> URL:
+    if url.drivername in ("mysql", "mariadb"):
+        return url.set(drivername=f"{url.drivername}+pymysql")
+    return url
+
+
+_Listener = Callable[[Any, Any], None]
+
+
+def _sqlite(_timeout: float) -> _Listener:
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA busy_timeout = 10000")
+        connection.execute("PRAGMA query_only = ON")
+
+    return prepare
+
+
+def _postgresql(timeout: float) -> _Listener:
+    def prepare(connection: Any, _record: Any) -> None:
+        from psycopg.types.string import TextLoader
+
+        # The driver would decode every JSON value of a page, needed or not: three times the cost of the scan.
+        for kind in ("json", "jsonb"):
+            connection.adapters.register_loader(kind, TextLoader)
+        with connection.cursor() as cursor:
+            cursor.execute("SET TIME ZONE 'UTC'")
+            cursor.execute("SET default_transaction_read_only = on")
+            cursor.execute(f"SET statement_timeout = {int(timeout * 1000)}")
+        connection.commit()
+
+    return prepare
+
+
+def _mysql(timeout: float) -> _Listener:
+    def prepare(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION time_zone = '+00:00'")
+            cursor.execute("SET SESSION TRANSACTION READ ONLY")
+            cursor.execute("SELECT VERSION()")
+            mariadb = "mariadb" in cursor.fetchone()[0].lower()
+            if mariadb:
+                cursor.execute(f"SET SESSION max_statement_time = {timeout}")
+            else:
+                cursor.execute(f"SET SESSION max_execution_time = {int(timeout * 1000)}")
+            # A page with long JSON aggregations must not be cut off silently at the default of 1 MB.
+            cursor.execute("SET SESSION group_concat_max_len = 1073741824")
+        connection.commit()
+
+    return prepare

@@ -1,0 +1,279 @@
+"""``platform = "sql"``: the operator's own queries on the operator's own schema.
+
+Each query gives one row per record. Column ``key`` (the record's own key) and ``doi`` are needed; ``status``,
+``url`` and ``modified`` are understood; every other column belongs to the mapping. A query may page itself
+with ``:after`` and ``:limit``; otherwise it is wrapped in keyset pages.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from syncd import __version__
+from syncd.config import AccountSettings
+from syncd.digest import digest, document_digests
+from syncd.errors import ConfigurationError, PlatformError
+from syncd.logs import without_password
+from syncd.model import Desired, Problem, Row, State, doi_name
+from syncd.platforms import mapping, watermark
+from syncd.platforms.connection import open_engine
+
+_NEEDED = ("key", "doi")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_SEMANTICS = "1"
+"""Raise it when this module makes other attributes from the same row: every record is then mapped again."""
+
+
+class SqlPlatform:
+    """Reads records with three queries; see ``syncd.platforms.Platform`` for what is promised."""
+
+    def __init__(self, account: AccountSettings) -> None:
+        self._account = account
+        self._source = account.source
+        self._engine: Engine = open_engine(account.source.url, account.source.statement_timeout)
+        self._mapper = mapping.mapper(account.source.mapping)
+        self._fingerprint = _fingerprint(account)
+        self._columns: frozenset[str] | None = None
+        self._key_is_number: bool | None = None
+        self._marks: Any = None
+
+    @property
+    def identity(self) -> str:
+        """The database's address without user and password."""
+        url = make_url(self._source.url).set(username=None, password=None, query={})
+        return url.render_as_string()
+
+    @property
+    def finds_changes(self) -> bool:
+        """Whether the operator gave a query for changes."""
+        return bool(self._source.changed)
+
+    @property
+    def watermark(self) -> Any:
+        """The newest ``modified`` of the pages read so far, less the overlap; None without such a column."""
+        if self._marks is None or not self.finds_changes:
+            return None
+        return watermark.to_json(watermark.rewound(self._marks, self._source.overlap, watermark.utc_now()))
+
+    def all(self) -> Iterator[list[Row]]:
+        """Every record, in keyset pages."""
+        for number, page in enumerate(self._pages(self._source.all, {})):
+            if number == 0:
+                self._check_one(page[0])
+            yield page
+
+    def changed(self, since: Any) -> Iterator[list[Row]]:
+        """The records that the operator's query finds changed since a watermark."""
+        yield from self._pages(self._source.changed, {"since": watermark.from_json(since)})
+
+    def one(self, key: str) -> Row | None:
+        """The record of this key as it is now.
+
+        Raises:
+            ConfigurationError: The query gives more than one row, or another record.
+        """
+        rows = self._execute(self._source.one, {"key": self._native(key)})
+        if not rows:
+            return None
+        if len(rows) > 1:
+            raise ConfigurationError(
+                f'the query "one" gives {len(rows)} rows for the key {key}',
+                hint="gather child rows with a JSON aggregation, so that each record is one row",
+            )
+        row = self._row(rows[0])
+        if row.key != key:
+            raise ConfigurationError(f'the query "one" gives the record {row.key} for the key {key}')
+        return row
+
+    def map(self, row: Row) -> Desired | Problem:
+        """The row as DataCite should hold it, or why that cannot be said."""
+        state = self._state(row.values)
+        if isinstance(state, Problem):
+            return state
+        if state is State.NONE:
+            return desired(row.doi, state, {})
+        try:
+            attributes = mapping.tidy(self._attributes(row.values))
+            return desired(row.doi, state, attributes)
+        except Exception as error:  # whatever the operator's function or data do, only this record waits
+            return Problem("mapping_failed", f"{type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+    def _attributes(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        found = self._mapper({name: value for name, value in values.items() if name not in ("key", "doi")})
+        if not isinstance(found, Mapping):
+            raise TypeError(f"the mapping gave {type(found).__name__} where a dict is expected")
+        if found.get("url") or not self._source.landing_page:
+            return found
+        return {**found, "url": _filled(self._source.landing_page, values)}
+
+    def _state(self, values: Mapping[str, Any]) -> State | Problem:
+        if "status" not in values:
+            if self._source.state is None:
+                raise ConfigurationError(
+                    'the queries have no column "status" and the configuration no state',
+                    hint='select the record\'s visibility AS status, or set state = "findable" for all records',
+                )
+            return self._source.state
+        word = _status_word(values["status"])
+        states = self._source.states or {state.value: state for state in State}
+        if word in states:
+            return states[word]
+        return Problem("status_unknown", f"the status is {word!r}; known are {', '.join(sorted(states))}")
+
+    def _pages(self, query: str, parameters: Mapping[str, Any]) -> Iterator[list[Row]]:
+        size = self._source.page_size
+        after: Any = None
+        while True:
+            # One row more than the page, so that a key that stands twice cannot hide at its edge.
+            rows = self._execute(*_paged(query, parameters, after, size + 1))
+            if not rows:
+                return
+            self._check_keys(rows)
+            page = rows[:size]
+            self._marks = watermark.newest([self._marks, *(row.get("modified") for row in page)])
+            yield [self._row(row) for row in page]
+            if len(rows) <= size:
+                return
+            after = page[-1]["key"]
+
+    def _execute(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        try:
+            with self._engine.connect() as connection:
+                result = connection.execute(text(query), dict(parameters))
+                self._check_columns(tuple(result.keys()))
+                return result.mappings().all()
+        except SQLAlchemyError as error:
+            raise _explained(error) from error
+
+    def _check_columns(self, names: tuple[str, ...]) -> None:
+        missing = [name for name in _NEEDED if name not in names]
+        if missing:
+            raise ConfigurationError(
+                f"the queries for {self._account.id} lack the column {' and '.join(missing)}",
+                hint="select them with AS, e.g. SELECT id AS key, identifier AS doi, …",
+            )
+        if self._columns is None:
+            self._columns = frozenset(names)
+        elif self._columns != frozenset(names):
+            different = ", ".join(sorted(self._columns ^ frozenset(names)))
+            raise ConfigurationError(
+                f"the queries for {self._account.id} give different columns: {different}",
+                hint="all, changed and one must select the same columns; a view keeps them alike",
+            )
+
+    def _check_keys(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._key_is_number = isinstance(rows[0]["key"], int)
+        keys = [row["key"] for row in rows]
+        if None in keys:
+            raise ConfigurationError('the column "key" is NULL in some rows', hint="select the primary key AS key")
+        twice = [key for key, following in zip(keys, keys[1:], strict=False) if key == following]
+        if twice:
+            raise ConfigurationError(
+                f"the queries give more than one row for the key {twice[0]}",
+                hint="gather child rows with a JSON aggregation, so that each record is one row",
+            )
+
+    def _check_one(self, row: Row) -> None:
+        """A query "one" that finds nothing would let every record look deleted, so it is tried first."""
+        if self.one(row.key) is None and any(page for page in self._pages(self._source.all, {}) if page[0] == row):
+            raise ConfigurationError(
+                f'the query "one" does not find the record {row.key}, which the query "all" gives',
+                hint="compare the WHERE clauses of the two queries, and the type of :key",
+            )
+
+    def _row(self, values: Mapping[str, Any]) -> Row:
+        name = values["doi"]
+        return Row(str(values["key"]), doi_name(str(name)) if name else "", self._digest(values), values)
+
+    def _digest(self, values: Mapping[str, Any]) -> str:
+        parts = hashlib.sha256(self._fingerprint)
+        for column, value in values.items():
+            if column != "modified":
+                data = value.encode() if type(value) is str else repr(value).encode()
+                parts.update(f"{column}:{type(value).__name__}:{len(data)}:".encode() + data)
+        return parts.hexdigest()
+
+    def _native(self, key: str) -> Any:
+        """The key as the platform's column has it: a text bound to a number column finds nothing somewhere."""
+        if self._key_is_number is None:
+            rows = self._execute(*_paged(self._source.all, {}, None, 1))
+            self._key_is_number = bool(rows) and isinstance(rows[0]["key"], int)
+        return int(key) if self._key_is_number and re.fullmatch(r"-?\d+", key) else key
+
+
+def desired(name: str, state: State, attributes: dict[str, Any]) -> Desired:
+    """A desired with its digests.
+
+    Raises:
+        ValueError: A value has no canonical form.
+    """
+    whole, digests = document_digests(state, attributes)
+    return Desired(name, state, attributes, whole, digests)
+
+
+def _paged(query: str, parameters: Mapping[str, Any], after: Any, limit: int) -> tuple[str, dict[str, Any]]:
+    query = query.strip().rstrip(";")
+    if re.search(r"(?<!:):after\b", query):
+        return query, {**parameters, "after": after, "limit": limit}
+    # The operator's own query, in our own frame: nothing of it comes from outside the configuration file.
+    beyond = "" if after is None else "WHERE page.key > :after "
+    wrapped = f"SELECT * FROM (\n{query}\n) AS page {beyond}ORDER BY page.key LIMIT :limit"  # noqa: S608
+    place = {} if after is None else {"after": after}
+    return wrapped, {**parameters, **place, "limit": limit}
+
+
+def _fingerprint(account: AccountSettings) -> bytes:
+    """What else, besides the row, decides what is sent: when it changes, every row is mapped again."""
+    source = account.source
+    facts = {
+        "semantics": _SEMANTICS,
+        "version": __version__,
+        "mapping": source.mapping,
+        "landing_page": source.landing_page,
+        "state": source.state,
+        "states": {word: str(state) for word, state in source.states.items()},
+        "prefixes": sorted(account.prefixes),
+        "domains": account.domains,
+    }
+    return digest(facts).encode()
+
+
+def _status_word(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _filled(template: str, values: Mapping[str, Any]) -> str | None:
+    """The landing page, or None when a column that it needs is empty or missing."""
+    names = _PLACEHOLDER.findall(template)
+    if any(values.get(name) in (None, "") for name in names):
+        return None
+    return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
+
+
+def _explained(error: SQLAlchemyError) -> Exception:
+    """A database error in the operator's words; wrong SQL is a mistake of the configuration."""
+    words = without_password(str(getattr(error, "orig", None) or error).strip())
+    if isinstance(error, DBAPIError) and not error.connection_invalidated:
+        kind = type(error).__name__
+        if kind == "ProgrammingError" or (kind == "OperationalError" and _about_sql(words)):
+            return ConfigurationError(f"the platform's database refuses a query: {words}")
+    return PlatformError(
+        f"the platform's database cannot be read: {words}", hint="check source.url, the network and the grants"
+    )
+
+
+def _about_sql(words: str) -> bool:
+    return any(sign in words for sign in ("syntax error", "no such table", "no such column", "Unknown column"))

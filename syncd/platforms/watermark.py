@@ -1,0 +1,78 @@
+"""Where the next quick look begins: the newest timestamp seen, less an overlap.
+
+Platforms keep time as zoned or naive datetimes, as text in several forms, or as seconds since 1970. The
+watermark is compared with their own column, so it keeps their form.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+_MILLISECONDS_FROM = 10**11
+_TEXT = re.compile(r"^(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:?\d\d)?$")
+
+
+def newest(marks: list[Any]) -> Any:
+    """The greatest mark; None without one. Marks of the future count as well: see ``rewound``."""
+    present = [mark for mark in marks if mark is not None]
+    return max(present) if present else None
+
+
+def rewound(mark: Any, seconds: float, now: datetime) -> Any:
+    """The mark, ``seconds`` earlier, in its own form; a mark from the future counts as now.
+
+    A clock that ran ahead would otherwise hide every later change.
+    """
+    back = timedelta(seconds=seconds)
+    if isinstance(mark, datetime):
+        present = now if mark.tzinfo else now.replace(tzinfo=None)
+        return min(mark, present + timedelta(days=1) if mark.tzinfo is None else present) - back
+    if isinstance(mark, date):
+        return mark - timedelta(days=1 + int(seconds // 86400))
+    if isinstance(mark, (int, float, Decimal)):
+        unit = 1000 if mark > _MILLISECONDS_FROM else 1
+        latest = now.timestamp() * unit
+        return type(mark)(min(float(mark), latest) - seconds * unit)
+    return _text_rewound(str(mark), back, now)
+
+
+def _text_rewound(mark: str, back: timedelta, now: datetime) -> str:
+    match = _TEXT.match(mark)
+    if match is None:
+        day = date.fromisoformat(mark[:10])
+        return (day - timedelta(days=1) - back).isoformat()
+    separator, fraction, zone = match[2], match[4] or "", match[5] or ""
+    moment = datetime.fromisoformat(mark)
+    latest = now if moment.tzinfo else now.replace(tzinfo=None) + timedelta(days=1)
+    earlier = min(moment, latest) - back
+    digits = f".{earlier.microsecond:06d}"[: len(fraction)] if fraction else ""
+    offset = "Z" if zone == "Z" else zone
+    return earlier.strftime(f"%Y-%m-%d{separator}%H:%M:%S") + digits + offset
+
+
+def to_json(mark: Any) -> Any:
+    """A mark as the run's row keeps it."""
+    if isinstance(mark, datetime):
+        return {"datetime": mark.isoformat()}
+    if isinstance(mark, date):
+        return {"date": mark.isoformat()}
+    if isinstance(mark, Decimal):
+        return {"decimal": str(mark)}
+    return mark
+
+
+def from_json(stored: Any) -> Any:
+    """The mark as the platform's column is compared with."""
+    if not isinstance(stored, dict):
+        return stored
+    if "datetime" in stored:
+        return datetime.fromisoformat(stored["datetime"])
+    if "date" in stored:
+        return date.fromisoformat(stored["date"])
+    return Decimal(stored["decimal"])
+
+
+def utc_now() -> datetime:
+    """The reader's clock, only used to refuse marks from the future."""
+    return datetime.now(UTC)

@@ -1,0 +1,39 @@
+"""Our own tables: the only place with SQL on them.
+
+``tables`` names them, ``schema`` creates and upgrades them, ``database`` opens a connection with the right
+habits. ``dois`` is what the cycle writes, ``slots`` what the limiter takes, ``runs`` the bookkeeping around
+both, ``reading`` what people are shown.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from syncd.clock import Clock, SystemClock
+from syncd.store.database import Database
+from syncd.store.dois import Dois
+from syncd.store.reading import Reading
+from syncd.store.runs import Runs
+from syncd.store.slots import Slots
+
+__all__ = ["Database", "Store"]
+
+
+@dataclass(frozen=True)
+class Store:
+    """The state database, by what is done with it."""
+
+    database: Database
+    dois: Dois
+    slots: Slots
+    runs: Runs
+    reading: Reading
+
+    @classmethod
+    def open(cls, url: str, clock: Clock | None = None) -> Self:
+        """Connect lazily; nothing is created (see ``schema.upgrade``)."""
+        database = Database(url, clock or SystemClock())
+        return cls(database, Dois(database), Slots(database), Runs(database), Reading(database))
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.database.engine.dispose()

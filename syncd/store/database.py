@@ -1,0 +1,76 @@
+"""One engine on the state database, with the habits that make it safe: who waits, what is durable, whose clock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy.engine import make_url
+
+from syncd.clock import Clock
+
+_BUSY_MILLISECONDS = 30_000
+_POOL = 40
+
+
+class Database:
+    """The state database: PostgreSQL (its own clock rules) or SQLite (one host, so the host's clock)."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.url = make_url(url)
+        self.engine = _engine(url)
+        self._clock = clock
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite."""
+        return self.engine.dialect.name == "sqlite"
+
+    def now(self, connection: Connection) -> datetime:
+        """The one time that slots, claims and leases are measured with."""
+        if self.is_sqlite:
+            return self._clock.now()
+        return connection.execute(select(func.clock_timestamp())).scalar_one()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that commits at the end; on SQLite it holds the write lock from its beginning."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees committed data and blocks nobody."""
+        with self.engine.connect() as connection:
+            yield connection.execution_options(syncd_reading=True)
+
+
+def _engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        engine = create_engine(url, pool_size=_POOL, max_overflow=0, pool_pre_ping=True)
+        event.listen(engine, "connect", _postgresql_session)
+        return engine
+    engine = create_engine(url, pool_size=_POOL, max_overflow=0)
+    event.listen(engine, "connect", _sqlite_session)
+    event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _postgresql_session(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET TIME ZONE 'UTC'")
+    connection.commit()
+
+
+def _sqlite_session(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, see below
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # The unsure mark must outlive a power cut, or a lost answer would go unnoticed.
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("syncd_reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,478 @@
+"""One row per account and DOI: what is desired, what DataCite confirmed, and who works on it."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Row,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from syncd.model import Held, State
+from syncd.store.database import Database
+from syncd.store.tables import PENDING, UtcDateTime, doi, failure, write
+
+LANE_STATE, LANE_UPDATE, LANE_BACKFILL = 0, 1, 2
+"""What is claimed first: publish and hide, then updates, then mass work."""
+
+GONE_DIGEST = "v1:gone"
+"""The desired digest of a record that the platform does not have any more."""
+
+FOREIGN, EXCLUDED = "foreign", "excluded"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a scan needs to know of a row of ours."""
+
+    id: int
+    doi: str
+    record_key: str
+    row_digest: str | None
+    desired_digest: str | None
+    synced_digest: str | None
+    synced_state: State
+    standing: str | None
+    cause: str | None
+    rival_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a scan found out about one DOI and wants remembered.
+
+    Attributes:
+        quarantine: Why nothing may be sent, as (cause, message); None when it may.
+    """
+
+    doi: str
+    record_key: str
+    row_digest: str | None
+    desired_digest: str | None
+    desired_state: State
+    lane: int = LANE_UPDATE
+    standing: str | None = None
+    quarantine: tuple[str, str] | None = None
+    rival_key: str | None = None
+    gone: bool = False
+
+    @property
+    def quarantined_digest(self) -> str | None:
+        """The digest at which the record is set aside; a mapping that failed has only its row's."""
+        if self.quarantine is None:
+            return None
+        return self.desired_digest or f"row:{self.row_digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One pending DOI that this worker may settle, until ``until``."""
+
+    id: int
+    account: str
+    doi: str
+    record_key: str
+    owner: str
+    number: int
+    until: datetime
+    held: Held
+    desired_digest: str | None
+    synced_digest: str | None
+    attempts: int
+    lane: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A failure to write down: its cause, DataCite's or our words, the HTTP status if there was one."""
+
+    cause: str
+    message: str
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A line of the trail: one request that left."""
+
+    method: str
+    reason: str
+    event: str | None
+    attributes: Sequence[str]
+    bytes: int
+    status: int | None
+    result: str
+    state_after: State | None
+    digest_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What is true of a DOI after a worker was done with it.
+
+    Attributes:
+        held: What DataCite holds now, as far as known.
+        synced_digest: The desired digest that DataCite confirmed; None: not in sync.
+        desired_digest: The digest of the record as it was read again; replaces the claimed one.
+        row_digest: Likewise of its raw row; None when the record is gone.
+        verified: DataCite confirmed something just now.
+        unsure: The answer is missing: nothing more goes out for the DOI during the grace time.
+        retry_in: When to try again; None: as soon as something differs.
+        quarantine: Do not send this desired digest again.
+    """
+
+    held: Held
+    synced_digest: str | None
+    desired_digest: str | None
+    desired_state: State
+    row_digest: str | None
+    verified: bool = False
+    unsure: bool = False
+    retry_in: timedelta | None = None
+    attempts: int = 0
+    quarantine: bool = False
+    failed: Failed | None = None
+    written: Written | None = None
+    forget: bool = False
+
+
+class Dois:
+    """Reads and writes ``syncd_doi``, and the failures and writes that belong to a row's story."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # A scan compares and notes.
+
+    def of_records(self, account: str, keys: Sequence[str]) -> dict[str, list[Stored]]:
+        """Our rows of these records, by record key; a record whose DOI changed has more than one."""
+        found: dict[str, list[Stored]] = {}
+        for row in self._stored(account, doi.c.record_key, keys):
+            found.setdefault(row.record_key, []).append(row)
+        return found
+
+    def of_dois(self, account: str, names: Sequence[str]) -> dict[str, Stored]:
+        """Our rows of these DOIs, by DOI."""
+        return {row.doi: row for row in self._stored(account, doi.c.doi, names)}
+
+    def _stored(self, account: str, column: Any, values: Sequence[str]) -> list[Stored]:
+        if not values:
+            return []
+        with self._database.reading() as connection:
+            return [_stored(row) for row in connection.execute(_STORED[column.name], {"a": account, "v": list(values)})]
+
+    def highest_id(self, account: str) -> int:
+        """The newest row's number; rows after it did not exist when a scan began."""
+        with self._database.reading() as connection:
+            return connection.execute(select(func.max(doi.c.id)).where(doi.c.account == account)).scalar_one() or 0
+
+    def present(self, account: str, up_to: int, page_size: int = 5000) -> Iterator[list[Stored]]:
+        """Our rows that are not known to be gone, in pages, by number."""
+        after = 0
+        while True:
+            query = (
+                select(*_STORED_COLUMNS)
+                .where(doi.c.account == account, doi.c.id > after, doi.c.id <= up_to, doi.c.gone_at.is_(None))
+                .order_by(doi.c.id)
+                .limit(page_size)
+            )
+            with self._database.reading() as connection:
+                page = [_stored(row) for row in connection.execute(query)]
+            if not page:
+                return
+            yield page
+            after = page[-1].id
+
+    def note(self, account: str, notes: Iterable[tuple[Note, Stored | None]]) -> None:
+        """Write down what a scan found: rows of ours are changed, the others added."""
+        fresh: list[dict[str, Any]] = []
+        set_aside: list[dict[str, Any]] = []
+        wanted: list[dict[str, Any]] = []
+        with self._database.writing() as connection:
+            now = self._database.now(connection)
+            for note, stored in notes:
+                if stored is None:
+                    fresh.append(_fresh(account, note, now))
+                else:
+                    (set_aside if note.quarantine else wanted).append(_parameters(stored.id, note, now))
+            if fresh:
+                connection.execute(insert(doi), fresh)
+            if wanted:
+                connection.execute(_NOTE_WANTED, wanted)
+            if set_aside:
+                connection.execute(_NOTE_SET_ASIDE, set_aside)
+            for note, _ in notes:
+                if note.quarantine:
+                    failed = Failed(*note.quarantine)
+                    connection.execute(insert(failure), _failure(account, note.doi, note.record_key, failed, now))
+
+    def touch(self, rows: Sequence[tuple[int, str]]) -> None:
+        """Remember new row digests of records whose desired did not change."""
+        if rows:
+            with self._database.writing() as connection:
+                connection.execute(_TOUCH, [{"row_id": row_id, "new_row": digest} for row_id, digest in rows])
+
+    # A worker claims, marks and settles.
+
+    def claim(self, account: str, owner: str, *, duration: timedelta, grace: timedelta) -> Claim | None:
+        """Take the most urgent DOI that is due, so that nobody else works on it until ``duration`` is over."""
+        with self._database.writing() as connection:
+            now = self._database.now(connection)
+            due = (
+                select(doi.c.id)
+                .where(
+                    doi.c.account == account,
+                    PENDING,
+                    or_(doi.c.next_try_at.is_(None), doi.c.next_try_at <= now),
+                    or_(doi.c.claim_until.is_(None), doi.c.claim_until <= now),
+                    or_(doi.c.unsure_since.is_(None), doi.c.unsure_since <= now - grace),
+                )
+                .order_by(doi.c.lane, doi.c.changed_at, doi.c.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
+            taken = (
+                update(doi)
+                .where(doi.c.id == due.scalar_subquery())
+                .values(claim_owner=owner, claim_number=doi.c.claim_number + 1, claim_until=now + duration)
+                .returning(doi)
+            )
+            row = connection.execute(taken).one_or_none()
+            return None if row is None else _claim(row, owner)
+
+    def mark_unsure(self, claim: Claim) -> bool:
+        """Before a request leaves: from now on DataCite's content counts as unknown.
+
+        Returns:
+            False when the claim is not ours any more; then nothing may be sent.
+        """
+        with self._database.writing() as connection:
+            now = self._database.now(connection)
+            values = {"unsure_since": now, "synced_digest": null(), "synced_attributes": null()}
+            ours = and_(_ours(claim), doi.c.claim_until > now)
+            return connection.execute(update(doi).where(ours).values(values)).rowcount == 1
+
+    def release(self, claim: Claim) -> None:
+        """Give the DOI back untouched."""
+        with self._database.writing() as connection:
+            connection.execute(update(doi).where(_ours(claim)).values(claim_owner=None, claim_until=None))
+
+    def settle(self, claim: Claim, settlement: Settlement) -> bool:
+        """Write down the end of a worker's turn, and end the claim.
+
+        Returns:
+            False when the claim is not ours any more: the row then stays as another worker made it, but
+            the request that left still stands in the trail.
+        """
+        with self._database.writing() as connection:
+            now = self._database.now(connection)
+            if settlement.written:
+                connection.execute(insert(write), _written(claim, settlement.written, now))
+            if settlement.failed:
+                row = _failure(claim.account, claim.doi, claim.record_key, settlement.failed, now)
+                connection.execute(insert(failure), row)
+            if settlement.forget:
+                still_gone = and_(_ours(claim), doi.c.desired_digest == GONE_DIGEST)
+                if connection.execute(delete(doi).where(still_gone)).rowcount == 1:
+                    return True
+            values = _settled(claim, settlement, now)
+            return connection.execute(update(doi).where(_ours(claim)).values(values)).rowcount == 1
+
+
+_STORED_COLUMNS = (
+    doi.c.id, doi.c.doi, doi.c.record_key, doi.c.row_digest, doi.c.desired_digest, doi.c.synced_digest,
+    doi.c.synced_state, doi.c.standing, doi.c.cause, doi.c.rival_key,
+)  # fmt: skip
+_STORED = {
+    column.name: select(*_STORED_COLUMNS).where(
+        doi.c.account == bindparam("a"), column.in_(bindparam("v", expanding=True))
+    )
+    for column in (doi.c.record_key, doi.c.doi)
+}
+
+_NOW = bindparam("now", type_=UtcDateTime)
+_NOTED = {
+    "record_key": bindparam("new_key"),
+    "row_digest": bindparam("new_row"),
+    "desired_digest": bindparam("new_digest"),
+    "desired_state": bindparam("new_state"),
+    "lane": bindparam("new_lane"),
+    # Only an operator ends an exclusion.
+    "standing": case((doi.c.standing == EXCLUDED, EXCLUDED), else_=bindparam("new_standing", type_=Text)),
+    "rival_key": bindparam("new_rival"),
+    "gone_at": case((bindparam("is_gone", type_=Boolean), func.coalesce(doi.c.gone_at, _NOW))),
+    "noted_at": _NOW,
+    "changed_at": case(
+        (doi.c.synced_digest.is_not_distinct_from(bindparam("new_digest")), None),
+        (doi.c.desired_digest.is_distinct_from(doi.c.synced_digest), func.coalesce(doi.c.changed_at, _NOW)),
+        else_=_NOW,
+    ),
+}
+_SAME = doi.c.desired_digest.is_not_distinct_from(bindparam("new_digest"))
+_NOTE_WANTED = (
+    update(doi)
+    .where(doi.c.id == bindparam("row_id"))
+    .values(
+        **_NOTED,
+        # Refused content stays refused until it differs; so do the attempts of a transient failure.
+        quarantined_digest=case((doi.c.quarantined_digest == bindparam("new_digest"), doi.c.quarantined_digest)),
+        cause=case((_SAME, doi.c.cause)),
+        message=case((_SAME, doi.c.message)),
+        attempts=case((_SAME, doi.c.attempts), else_=0),
+        next_try_at=case((_SAME, doi.c.next_try_at)),
+    )
+)
+_NOTE_SET_ASIDE = (
+    update(doi)
+    .where(doi.c.id == bindparam("row_id"))
+    .values(
+        **_NOTED,
+        quarantined_digest=bindparam("new_quarantine"),
+        cause=bindparam("new_cause"),
+        message=bindparam("new_message"),
+    )
+)
+_TOUCH = update(doi).where(doi.c.id == bindparam("row_id")).values(row_digest=bindparam("new_row"))
+
+
+def _stored(row: Row[Any]) -> Stored:
+    return Stored(**{**row._mapping, "synced_state": State(row.synced_state)})
+
+
+def _parameters(row_id: int, note: Note, now: datetime) -> dict[str, Any]:
+    cause, message = note.quarantine or (None, None)
+    parameters = {
+        "row_id": row_id,
+        "new_key": note.record_key,
+        "new_row": note.row_digest,
+        "new_digest": note.desired_digest,
+        "new_state": note.desired_state,
+        "new_lane": note.lane,
+        "new_standing": note.standing,
+        "new_rival": note.rival_key,
+        "is_gone": note.gone,
+        "now": now,
+    }
+    if note.quarantine:
+        parameters |= {"new_quarantine": note.quarantined_digest, "new_cause": cause, "new_message": message}
+    return parameters
+
+
+def _fresh(account: str, note: Note, now: datetime) -> dict[str, Any]:
+    cause, message = note.quarantine or (None, None)
+    return {
+        "account": account,
+        "doi": note.doi,
+        "record_key": note.record_key,
+        "row_digest": note.row_digest,
+        "desired_digest": note.desired_digest,
+        "desired_state": note.desired_state,
+        "synced_state": State.NONE,
+        "lane": note.lane,
+        "standing": note.standing,
+        "cause": cause,
+        "message": message,
+        "quarantined_digest": note.quarantined_digest,
+        "rival_key": note.rival_key,
+        "changed_at": now,
+        "noted_at": now,
+    }
+
+
+def _ours(claim: Claim) -> Any:
+    return and_(doi.c.id == claim.id, doi.c.claim_owner == claim.owner, doi.c.claim_number == claim.number)
+
+
+def _claim(row: Row[Any], owner: str) -> Claim:
+    digests = None if row.synced_attributes is None else json.loads(row.synced_attributes)
+    held = Held(State(row.synced_state), digests, row.resolves, sure=row.unsure_since is None)
+    return Claim(
+        id=row.id,
+        account=row.account,
+        doi=row.doi,
+        record_key=row.record_key,
+        owner=owner,
+        number=row.claim_number,
+        until=row.claim_until,
+        held=held,
+        desired_digest=row.desired_digest,
+        synced_digest=row.synced_digest,
+        attempts=row.attempts,
+        lane=row.lane,
+    )
+
+
+def _settled(claim: Claim, settlement: Settlement, now: datetime) -> dict[str, Any]:
+    # A scan may have noted something newer since the claim; then the row stays pending for that.
+    unchanged = doi.c.desired_digest.is_not_distinct_from(claim.desired_digest)
+    in_sync = settlement.synced_digest is not None and settlement.synced_digest == settlement.desired_digest
+    held, failed = settlement.held, settlement.failed
+    values: dict[str, Any] = {
+        "synced_digest": settlement.synced_digest,
+        "synced_state": held.state,
+        "synced_attributes": None if held.digests is None else json.dumps(dict(held.digests), sort_keys=True),
+        "resolves": held.resolves,
+        "desired_digest": case((unchanged, settlement.desired_digest), else_=doi.c.desired_digest),
+        "desired_state": case((unchanged, settlement.desired_state), else_=doi.c.desired_state),
+        "row_digest": case((unchanged, settlement.row_digest), else_=doi.c.row_digest),
+        "changed_at": case((and_(unchanged, in_sync), None), else_=doi.c.changed_at),
+        "attempts": settlement.attempts,
+        "next_try_at": None if settlement.retry_in is None else now + settlement.retry_in,
+        "cause": failed.cause if failed else None,
+        "message": failed.message if failed else None,
+        "claim_owner": None,
+        "claim_until": None,
+    }
+    values["quarantined_digest"] = (
+        (settlement.desired_digest or f"row:{settlement.row_digest}") if settlement.quarantine else None
+    )
+    if not settlement.unsure:
+        values["unsure_since"] = None
+    if settlement.verified:
+        values["verified_at"] = now
+    return values
+
+
+def _failure(account: str, name: str, record_key: str, failed: Failed, now: datetime) -> dict[str, Any]:
+    return {
+        "account": account,
+        "doi": name,
+        "record_key": record_key,
+        "at": now,
+        "cause": failed.cause,
+        "message": failed.message,
+        "status": failed.status,
+    }
+
+
+def _written(claim: Claim, written: Written, now: datetime) -> dict[str, Any]:
+    return {
+        "account": claim.account,
+        "doi": claim.doi,
+        "at": now,
+        "method": written.method,
+        "reason": written.reason,
+        "event": written.event,
+        "attributes": json.dumps(list(written.attributes)),
+        "bytes": written.bytes,
+        "digest_before": claim.synced_digest,
+        "digest_after": written.digest_after,
+        "state_after": written.state_after,
+        "status": written.status,
+        "result": written.result,
+    }

@@ -1,0 +1,142 @@
+"""What people are shown: sums, failures, and everything about one DOI."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, case, func, select
+
+from syncd.store.database import Database
+from syncd.store.tables import doi, failure, run, write
+
+BUCKETS = ("in_sync", "pending", "quarantined", "excluded", "foreign")
+"""Every DOI is in exactly one; together they are what is wanted."""
+
+_BUCKET = case(
+    (doi.c.standing == "foreign", "foreign"),
+    (doi.c.standing == "excluded", "excluded"),
+    (doi.c.quarantined_digest.is_not(None), "quarantined"),
+    (and_(doi.c.desired_digest == doi.c.synced_digest, doi.c.unsure_since.is_(None)), "in_sync"),
+    else_="pending",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """One account's DOIs by where they stand; ``wanted`` is counted apart, so that it can be checked."""
+
+    account: str
+    wanted: int
+    in_sync: int
+    pending: int
+    quarantined: int
+    excluded: int
+    foreign: int
+    oldest_change: datetime | None
+
+    @property
+    def adds_up(self) -> bool:
+        """The promise counts-add-up."""
+        return self.wanted == sum(getattr(self, bucket) for bucket in BUCKETS)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """The DOIs that stand failed under one cause, with one example's words."""
+
+    account: str
+    cause: str
+    count: int
+    quarantined: int
+    dois: Sequence[str]
+    message: str
+    since: datetime | None
+
+
+class Reading:
+    """Queries for ``status``, ``failures`` and ``show``; they work while a daemon runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def sum(self, account: str) -> Sum:
+        """Where this account's DOIs stand."""
+        with self._database.reading() as connection:
+            mine = doi.c.account == account
+            wanted = connection.execute(select(func.count()).where(mine)).scalar_one()
+            bucket = _BUCKET.label("bucket")
+            groups = connection.execute(
+                select(bucket, func.count(), func.min(doi.c.changed_at)).where(mine).group_by(bucket)
+            ).all()
+        counts = {name: count for name, count, _ in groups}
+        oldest = next((at for name, _, at in groups if name == "pending"), None)
+        return Sum(account, wanted, **{name: counts.get(name, 0) for name in BUCKETS}, oldest_change=oldest)
+
+    def failures(self, account: str, examples: int = 5) -> list[FailureGroup]:
+        """The DOIs that are failed now, by cause, most first."""
+        failed = and_(doi.c.account == account, doi.c.cause.is_not(None), doi.c.standing.is_(None))
+        groups = []
+        with self._database.reading() as connection:
+            by_cause = (
+                select(doi.c.cause, func.count().label("n"), func.count(doi.c.quarantined_digest), func.min(doi.c.changed_at))
+                .where(failed)
+                .group_by(doi.c.cause)
+                .order_by(func.count().desc(), doi.c.cause)
+            )
+            for cause, count, quarantined, since in connection.execute(by_cause).all():
+                example = select(doi.c.doi, doi.c.message).where(failed, doi.c.cause == cause)
+                rows = connection.execute(example.order_by(doi.c.doi).limit(examples)).all()
+                names = [row.doi for row in rows]
+                groups.append(FailureGroup(account, cause, count, quarantined, names, rows[0].message or "", since))
+        return groups
+
+    def pending(self, account: str) -> int:
+        """How many DOIs are due or will be."""
+        return self.sum(account).pending
+
+    def doi(self, account: str, name: str) -> dict[str, Any] | None:
+        """Everything known about one DOI: its row, its newest requests and failures."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(doi, _BUCKET.label("bucket")).where(doi.c.account == account, doi.c.doi == name)
+            ).one_or_none()
+            if row is None:
+                return None
+            history = {
+                label: [
+                    _plain(entry._mapping)
+                    for entry in connection.execute(
+                        select(table)
+                        .where(table.c.account == account, table.c.doi == name)
+                        .order_by(table.c.id.desc())
+                        .limit(20)
+                    )
+                ]
+                for label, table in (("writes", write), ("failures", failure))
+            }
+        return {**_plain(row._mapping), **history}
+
+    def last_runs(self, account: str) -> list[dict[str, Any]]:
+        """The newest run of each kind."""
+        newest = select(func.max(run.c.id)).where(run.c.account == account).group_by(run.c.kind)
+        query = select(run).where(run.c.id.in_(newest)).order_by(run.c.id.desc())
+        with self._database.reading() as connection:
+            return [_plain(row._mapping) for row in connection.execute(query)]
+
+
+_JSON_COLUMNS = ("synced_attributes", "attributes", "counts", "watermark")
+
+
+def _plain(mapping: Any) -> dict[str, Any]:
+    """A row as JSON can carry it."""
+    plain = {}
+    for name, value in mapping.items():
+        if isinstance(value, datetime):
+            plain[name] = value.isoformat()
+        elif name in _JSON_COLUMNS and isinstance(value, str):
+            plain[name] = json.loads(value)
+        else:
+            plain[name] = value
+    return plain

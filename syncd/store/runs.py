@@ -1,0 +1,136 @@
+"""Bookkeeping around the cycle: runs with their watermark, leases, pauses, and what the store is bound to."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, insert, literal, select, update
+
+from syncd.errors import SafetyError
+from syncd.store.database import Database
+from syncd.store.tables import fingerprint, lease, pause, run
+
+HOST = "host"
+"""The scope of a pause that holds for every account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why nothing is sent for an account, or for all of them."""
+
+    scope: str
+    cause: str
+    message: str
+    since: datetime
+    until: datetime | None
+
+
+class Runs:
+    """Writes down what the cycle as a whole did."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def start(self, account: str, kind: str) -> int:
+        """A run begins; returns its number."""
+        with self._database.writing() as connection:
+            row = {"account": account, "kind": kind, "started_at": self._database.now(connection)}
+            result = connection.execute(insert(run).values(row).returning(run.c.id))
+            return int(result.scalar_one())
+
+    def finish(self, run_id: int, result: str, counts: Mapping[str, int], watermark: Any = None) -> None:
+        """A run ended: ``done`` or ``failed``."""
+        with self._database.writing() as connection:
+            values = {
+                "finished_at": self._database.now(connection),
+                "result": result,
+                "counts": json.dumps(dict(counts)),
+                "watermark": None if watermark is None else json.dumps(watermark),
+            }
+            connection.execute(update(run).where(run.c.id == run_id).values(values))
+
+    def watermark(self, account: str) -> Any:
+        """Where the next scan of changes begins; None: scan all."""
+        query = (
+            select(run.c.watermark)
+            .where(run.c.account == account, run.c.result == "done", run.c.watermark.is_not(None))
+            .order_by(run.c.id.desc())
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(query).scalar_one_or_none()
+        return None if found is None else json.loads(found)
+
+    def take_lease(self, name: str, holder: str, duration: timedelta) -> bool:
+        """Become the only one who does ``name`` for a while, or stay it; False: another one is."""
+        with self._database.writing() as connection:
+            now = self._database.now(connection)
+            until = now + duration
+            mine_or_over = (lease.c.name == name) & ((lease.c.holder == holder) | (lease.c.until <= now))
+            values = {"holder": holder, "until": until, "epoch": lease.c.epoch + 1}
+            if connection.execute(update(lease).where(mine_or_over).values(values)).rowcount == 1:
+                return True
+            if connection.execute(select(lease.c.name).where(lease.c.name == name)).first():
+                return False
+            row = {"name": name, "holder": holder, "until": until, "epoch": 1}
+            return _insert_ignoring(connection, lease, row)
+
+    def release_lease(self, name: str, holder: str) -> None:
+        """Let the next one begin at once."""
+        with self._database.writing() as connection:
+            mine = (lease.c.name == name) & (lease.c.holder == holder)
+            connection.execute(update(lease).where(mine).values(until=self._database.now(connection)))
+
+    def pause(self, scope: str, cause: str, message: str, duration: timedelta | None) -> None:
+        """Send nothing for ``scope`` (an account, or ``HOST``); None: until somebody resumes it."""
+        with self._database.writing() as connection:
+            now = self._database.now(connection)
+            values = {"cause": cause, "message": message, "since": now, "until": now + duration if duration else None}
+            if connection.execute(update(pause).where(pause.c.scope == scope).values(values)).rowcount == 0:
+                _insert_ignoring(connection, pause, {"scope": scope, **values})
+
+    def resume(self, scope: str) -> bool:
+        """End a pause; returns whether there was one."""
+        with self._database.writing() as connection:
+            return connection.execute(delete(pause).where(pause.c.scope == scope)).rowcount > 0
+
+    def pauses(self, account: str | None = None) -> list[Pause]:
+        """The pauses that hold now, all or the ones that concern one account."""
+        with self._database.reading() as connection:
+            now = self._database.now(connection)
+            query = select(pause).where(pause.c.until.is_(None) | (pause.c.until > now)).order_by(pause.c.since)
+            if account is not None:
+                query = query.where(pause.c.scope.in_([account, HOST]))
+            return [Pause(**row._mapping) for row in connection.execute(query)]
+
+    def bind(self, account: str, host: str, platform: str) -> None:
+        """Tie the account's state to one DataCite and one platform database, for ever, on first use.
+
+        Raises:
+            SafetyError: The state was made with another one: writing would harm it.
+        """
+        wanted = {"host": host, "platform": platform}
+        with self._database.writing() as connection:
+            found = connection.execute(select(fingerprint).where(fingerprint.c.account == account)).one_or_none()
+            if found is None:
+                row = {"account": account, "bound_at": self._database.now(connection), **wanted}
+                _insert_ignoring(connection, fingerprint, row)
+                return
+        for name, value in wanted.items():
+            if getattr(found, name) != value:
+                raise SafetyError(
+                    f"the state of {account} belongs to the {name} {getattr(found, name)}, not to {value}",
+                    hint="use a state database of its own for another DataCite or another platform database",
+                )
+
+
+def _insert_ignoring(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert, unless another process was quicker; returns whether it was us."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as dialect_insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert as dialect_insert  # type: ignore[assignment]
+    statement = dialect_insert(table).values(dict(row)).on_conflict_do_nothing().returning(literal(1))
+    return connection.execute(statement).first() is not None
