@@ -148,7 +148,7 @@ class SourceSettings(_Section):
     def _queries(self) -> Self:
         missing = [name for name in ("all", "one") if not getattr(self, name).strip()]
         if missing:
-            msg = f"platform \"sql\" needs the queries {' and '.join(missing)}"
+            msg = f'platform "sql" needs the queries {" and ".join(missing)}'
             raise ValueError(msg)
         if ":key" not in self.one:
             msg = 'the query "one" must select by :key'

@@ -15,7 +15,13 @@ import structlog
 
 _SECRET = re.compile(r"password|passwd|secret|token|authorization|credential", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(\w+://[^/\s:@]*):[^@\s]+@")
-_JOURNAL_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+_JOURNAL_PRIORITY = {
+    logging.DEBUG: 7,
+    logging.INFO: 6,
+    logging.WARNING: 4,
+    logging.ERROR: 3,
+    logging.CRITICAL: 2,
+}
 _HIDDEN = "[hidden]"
 
 

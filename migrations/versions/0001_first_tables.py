@@ -46,9 +46,7 @@ def upgrade() -> None:
     )
     op.create_index("syncd_doi_record_key", "syncd_doi", ["account", "record_key"])
     different = "IS NOT" if op.get_bind().dialect.name == "sqlite" else "IS DISTINCT FROM"
-    pending = sa.text(
-        f"desired_digest {different} synced_digest AND quarantined_digest IS NULL AND standing IS NULL"
-    )
+    pending = sa.text(f"desired_digest {different} synced_digest AND quarantined_digest IS NULL AND standing IS NULL")
     op.create_index(
         "syncd_doi_pending",
         "syncd_doi",

@@ -112,9 +112,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-_ATTRIBUTE_OF = {
-    name.lower(): name for name in (*MANAGED_ATTRIBUTES, "alternateIdentifiers")
-}
+_ATTRIBUTE_OF = {name.lower(): name for name in (*MANAGED_ATTRIBUTES, "alternateIdentifiers")}
 
 
 def _bare(column: str) -> str:
@@ -169,18 +167,44 @@ def _entry(name: str, entry: Any) -> Any:
 
 
 def _with_objects(person: dict[str, Any]) -> dict[str, Any]:
-    """Affiliations given as text become objects: as text DataCite would wipe them."""
-    affiliations = person.get("affiliation")
-    if affiliations in _EMPTY:
-        return person
-    listed = affiliations if isinstance(affiliations, list) else [affiliations]
-    return {**person, "affiliation": [{"name": one} if isinstance(one, str) else one for one in listed]}
+    """Flat members, easy to make in SQL, become DataCite's objects.
+
+    ``orcid`` becomes a name identifier; an ``affiliation`` given as text becomes an object (as text DataCite
+    would wipe it), with ``ror`` as its identifier.
+    """
+    flat = {name: person[name] for name in ("orcid", "ror") if person.get(name)}
+    result = {name: value for name, value in person.items() if name not in ("orcid", "ror")}
+    if "orcid" in flat:
+        given = result.get("nameIdentifiers")
+        orcid = {"nameIdentifier": flat["orcid"], "nameIdentifierScheme": "ORCID", "schemeUri": "https://orcid.org"}
+        result["nameIdentifiers"] = [*(given if isinstance(given, list) else []), orcid]
+    affiliations = result.get("affiliation")
+    if affiliations not in _EMPTY:
+        listed = affiliations if isinstance(affiliations, list) else [affiliations]
+        result["affiliation"] = [_affiliation(one, flat.get("ror")) for one in listed]
+    return result
+
+
+def _affiliation(given: Any, ror: str | None) -> Any:
+    if not isinstance(given, str):
+        return given
+    if ror is None:
+        return {"name": given}
+    return {
+        "name": given,
+        "affiliationIdentifier": ror,
+        "affiliationIdentifierScheme": "ROR",
+        "schemeUri": "https://ror.org",
+    }
 
 
 def _identifier(entry: Any) -> Any:
     if not isinstance(entry, dict) or "alternateIdentifier" not in entry:
         return entry
-    return {"identifier": entry["alternateIdentifier"], "identifierType": entry.get("alternateIdentifierType")}
+    return {
+        "identifier": entry["alternateIdentifier"],
+        "identifierType": entry.get("alternateIdentifierType"),
+    }
 
 
 def _without_doi(entries: list[Any]) -> list[Any]:

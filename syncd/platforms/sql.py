@@ -1,11 +1,12 @@
 """``platform = "sql"``: the operator's own queries on the operator's own schema.
 
-Each query gives one row per record. Column ``key`` (the record's own key) and ``doi`` are needed; ``status``,
+Each query gives one row per record. Columns ``record_key`` (the record's own key) and ``doi`` are needed; ``status``,
 ``url`` and ``modified`` are understood; every other column belongs to the mapping. A query may page itself
 with ``:after`` and ``:limit``; otherwise it is wrapped in keyset pages.
 """
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,7 +24,8 @@ from syncd.model import Desired, Problem, Row, State, doi_name
 from syncd.platforms import mapping, watermark
 from syncd.platforms.connection import open_engine
 
-_NEEDED = ("key", "doi")
+_KEY = "record_key"  # not "key", which MySQL reserves
+_NEEDED = (_KEY, "doi")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _SEMANTICS = "1"
 """Raise it when this module makes other attributes from the same row: every record is then mapped again."""
@@ -108,7 +110,7 @@ class SqlPlatform:
         self._engine.dispose()
 
     def _attributes(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        found = self._mapper({name: value for name, value in values.items() if name not in ("key", "doi")})
+        found = self._mapper({name: value for name, value in values.items() if name not in _NEEDED})
         if not isinstance(found, Mapping):
             raise TypeError(f"the mapping gave {type(found).__name__} where a dict is expected")
         if found.get("url") or not self._source.landing_page:
@@ -143,14 +145,14 @@ class SqlPlatform:
             yield [self._row(row) for row in page]
             if len(rows) <= size:
                 return
-            after = page[-1]["key"]
+            after = page[-1][_KEY]
 
-    def _execute(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    def _execute(self, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         try:
             with self._engine.connect() as connection:
                 result = connection.execute(text(query), dict(parameters))
                 self._check_columns(tuple(result.keys()))
-                return result.mappings().all()
+                return [dict(row) for row in result.mappings()]
         except SQLAlchemyError as error:
             raise _explained(error) from error
 
@@ -159,7 +161,7 @@ class SqlPlatform:
         if missing:
             raise ConfigurationError(
                 f"the queries for {self._account.id} lack the column {' and '.join(missing)}",
-                hint="select them with AS, e.g. SELECT id AS key, identifier AS doi, …",
+                hint="select them with AS, e.g. SELECT id AS record_key, identifier AS doi, …",
             )
         if self._columns is None:
             self._columns = frozenset(names)
@@ -171,11 +173,13 @@ class SqlPlatform:
             )
 
     def _check_keys(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._key_is_number = isinstance(rows[0]["key"], int)
-        keys = [row["key"] for row in rows]
+        self._key_is_number = isinstance(rows[0][_KEY], int)
+        keys = [row[_KEY] for row in rows]
         if None in keys:
-            raise ConfigurationError('the column "key" is NULL in some rows', hint="select the primary key AS key")
-        twice = [key for key, following in zip(keys, keys[1:], strict=False) if key == following]
+            raise ConfigurationError(
+                'the column "record_key" is NULL in some rows', hint="select the primary key AS record_key"
+            )
+        twice = [key for key, following in itertools.pairwise(keys) if key == following]
         if twice:
             raise ConfigurationError(
                 f"the queries give more than one row for the key {twice[0]}",
@@ -184,7 +188,10 @@ class SqlPlatform:
 
     def _check_one(self, row: Row) -> None:
         """A query "one" that finds nothing would let every record look deleted, so it is tried first."""
-        if self.one(row.key) is None and any(page for page in self._pages(self._source.all, {}) if page[0] == row):
+        if self.one(row.key) is not None:
+            return
+        rows = self._execute(*_paged(self._source.all, {}, None, self._source.page_size))
+        if row.key in {str(again[_KEY]) for again in rows}:
             raise ConfigurationError(
                 f'the query "one" does not find the record {row.key}, which the query "all" gives',
                 hint="compare the WHERE clauses of the two queries, and the type of :key",
@@ -192,7 +199,7 @@ class SqlPlatform:
 
     def _row(self, values: Mapping[str, Any]) -> Row:
         name = values["doi"]
-        return Row(str(values["key"]), doi_name(str(name)) if name else "", self._digest(values), values)
+        return Row(str(values[_KEY]), doi_name(str(name)) if name else "", self._digest(values), values)
 
     def _digest(self, values: Mapping[str, Any]) -> str:
         parts = hashlib.sha256(self._fingerprint)
@@ -206,7 +213,7 @@ class SqlPlatform:
         """The key as the platform's column has it: a text bound to a number column finds nothing somewhere."""
         if self._key_is_number is None:
             rows = self._execute(*_paged(self._source.all, {}, None, 1))
-            self._key_is_number = bool(rows) and isinstance(rows[0]["key"], int)
+            self._key_is_number = bool(rows) and isinstance(rows[0][_KEY], int)
         return int(key) if self._key_is_number and re.fullmatch(r"-?\d+", key) else key
 
 
@@ -225,8 +232,8 @@ def _paged(query: str, parameters: Mapping[str, Any], after: Any, limit: int) ->
     if re.search(r"(?<!:):after\b", query):
         return query, {**parameters, "after": after, "limit": limit}
     # The operator's own query, in our own frame: nothing of it comes from outside the configuration file.
-    beyond = "" if after is None else "WHERE page.key > :after "
-    wrapped = f"SELECT * FROM (\n{query}\n) AS page {beyond}ORDER BY page.key LIMIT :limit"  # noqa: S608
+    beyond = "" if after is None else "WHERE page.record_key > :after "
+    wrapped = f"SELECT * FROM (\n{query}\n) AS page {beyond}ORDER BY page.record_key LIMIT :limit"  # noqa: S608
     place = {} if after is None else {"after": after}
     return wrapped, {**parameters, **place, "limit": limit}
 
@@ -271,7 +278,8 @@ def _explained(error: SQLAlchemyError) -> Exception:
         if kind == "ProgrammingError" or (kind == "OperationalError" and _about_sql(words)):
             return ConfigurationError(f"the platform's database refuses a query: {words}")
     return PlatformError(
-        f"the platform's database cannot be read: {words}", hint="check source.url, the network and the grants"
+        f"the platform's database cannot be read: {words}",
+        hint="check source.url, the network and the grants",
     )
 
 

@@ -31,7 +31,8 @@ class Database:
         """The one time that slots, claims and leases are measured with."""
         if self.is_sqlite:
             return self._clock.now()
-        return connection.execute(select(func.clock_timestamp())).scalar_one()
+        now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return now
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

@@ -1,14 +1,13 @@
 """One row per account and DOI: what is desired, what DataCite confirmed, and who works on it."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     Boolean,
-    Connection,
     Row,
     Text,
     and_,
@@ -76,6 +75,8 @@ class Note:
         """The digest at which the record is set aside; a mapping that failed has only its row's."""
         if self.quarantine is None:
             return None
+        if self.rival_key is not None:
+            return f"rival:{self.rival_key}"
         return self.desired_digest or f"row:{self.row_digest}"
 
 
@@ -176,6 +177,25 @@ class Dois:
         with self._database.reading() as connection:
             return [_stored(row) for row in connection.execute(_STORED[column.name], {"a": account, "v": list(values)})]
 
+    def held(self, account: str, names: Sequence[str]) -> dict[str, Held]:
+        """What DataCite last confirmed for these DOIs."""
+        columns = (doi.c.doi, doi.c.synced_state, doi.c.synced_attributes, doi.c.resolves, doi.c.unsure_since)
+        query = select(*columns).where(doi.c.account == account, doi.c.doi.in_(list(names)))
+        with self._database.reading() as connection:
+            return {row.doi: _held(row) for row in connection.execute(query)}
+
+    def pending(self, account: str, page_size: int = 1000) -> Iterator[list[Stored]]:
+        """The rows that are to be sent, in pages, whether due now or later."""
+        after = 0
+        while True:
+            query = select(*_STORED_COLUMNS).where(doi.c.account == account, PENDING, doi.c.id > after)
+            with self._database.reading() as connection:
+                page = [_stored(row) for row in connection.execute(query.order_by(doi.c.id).limit(page_size))]
+            if not page:
+                return
+            yield page
+            after = page[-1].id
+
     def highest_id(self, account: str) -> int:
         """The newest row's number; rows after it did not exist when a scan began."""
         with self._database.reading() as connection:
@@ -255,16 +275,16 @@ class Dois:
             row = connection.execute(taken).one_or_none()
             return None if row is None else _claim(row, owner)
 
-    def mark_unsure(self, claim: Claim) -> bool:
+    def mark_unsure(self, claim: Claim, time_left: timedelta) -> bool:
         """Before a request leaves: from now on DataCite's content counts as unknown.
 
         Returns:
-            False when the claim is not ours any more; then nothing may be sent.
+            False when the claim is not ours any more, or not for ``time_left``; then nothing may be sent.
         """
         with self._database.writing() as connection:
             now = self._database.now(connection)
             values = {"unsure_since": now, "synced_digest": null(), "synced_attributes": null()}
-            ours = and_(_ours(claim), doi.c.claim_until > now)
+            ours = and_(_ours(claim), doi.c.claim_until > now + time_left)
             return connection.execute(update(doi).where(ours).values(values)).rowcount == 1
 
     def release(self, claim: Claim) -> None:
@@ -350,7 +370,7 @@ _NOTE_SET_ASIDE = (
 _TOUCH = update(doi).where(doi.c.id == bindparam("row_id")).values(row_digest=bindparam("new_row"))
 
 
-def _stored(row: Row[Any]) -> Stored:
+def _stored(row: Any) -> Stored:
     return Stored(**{**row._mapping, "synced_state": State(row.synced_state)})
 
 
@@ -398,9 +418,12 @@ def _ours(claim: Claim) -> Any:
     return and_(doi.c.id == claim.id, doi.c.claim_owner == claim.owner, doi.c.claim_number == claim.number)
 
 
-def _claim(row: Row[Any], owner: str) -> Claim:
+def _held(row: Any) -> Held:
     digests = None if row.synced_attributes is None else json.loads(row.synced_attributes)
-    held = Held(State(row.synced_state), digests, row.resolves, sure=row.unsure_since is None)
+    return Held(State(row.synced_state), digests, row.resolves, sure=row.unsure_since is None)
+
+
+def _claim(row: Row[Any], owner: str) -> Claim:
     return Claim(
         id=row.id,
         account=row.account,
@@ -409,7 +432,7 @@ def _claim(row: Row[Any], owner: str) -> Claim:
         owner=owner,
         number=row.claim_number,
         until=row.claim_until,
-        held=held,
+        held=_held(row),
         desired_digest=row.desired_digest,
         synced_digest=row.synced_digest,
         attempts=row.attempts,
@@ -430,7 +453,7 @@ def _settled(claim: Claim, settlement: Settlement, now: datetime) -> dict[str, A
         "desired_digest": case((unchanged, settlement.desired_digest), else_=doi.c.desired_digest),
         "desired_state": case((unchanged, settlement.desired_state), else_=doi.c.desired_state),
         "row_digest": case((unchanged, settlement.row_digest), else_=doi.c.row_digest),
-        "changed_at": case((and_(unchanged, in_sync), None), else_=doi.c.changed_at),
+        "changed_at": case((unchanged, None), else_=doi.c.changed_at) if in_sync else doi.c.changed_at,
         "attempts": settlement.attempts,
         "next_try_at": None if settlement.retry_in is None else now + settlement.retry_in,
         "cause": failed.cause if failed else None,

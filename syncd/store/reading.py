@@ -39,7 +39,8 @@ class Sum:
     @property
     def adds_up(self) -> bool:
         """The promise counts-add-up."""
-        return self.wanted == sum(getattr(self, bucket) for bucket in BUCKETS)
+        parts: int = sum(getattr(self, bucket) for bucket in BUCKETS)
+        return self.wanted == parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,12 @@ class Reading:
         groups = []
         with self._database.reading() as connection:
             by_cause = (
-                select(doi.c.cause, func.count().label("n"), func.count(doi.c.quarantined_digest), func.min(doi.c.changed_at))
+                select(
+                    doi.c.cause,
+                    func.count().label("n"),
+                    func.count(doi.c.quarantined_digest),
+                    func.min(doi.c.changed_at),
+                )
                 .where(failed)
                 .group_by(doi.c.cause)
                 .order_by(func.count().desc(), doi.c.cause)

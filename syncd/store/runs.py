@@ -87,7 +87,12 @@ class Runs:
         """Send nothing for ``scope`` (an account, or ``HOST``); None: until somebody resumes it."""
         with self._database.writing() as connection:
             now = self._database.now(connection)
-            values = {"cause": cause, "message": message, "since": now, "until": now + duration if duration else None}
+            values = {
+                "cause": cause,
+                "message": message,
+                "since": now,
+                "until": now + duration if duration else None,
+            }
             if connection.execute(update(pause).where(pause.c.scope == scope).values(values)).rowcount == 0:
                 _insert_ignoring(connection, pause, {"scope": scope, **values})
 

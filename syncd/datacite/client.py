@@ -1,0 +1,145 @@
+"""One HTTP request to DataCite and its answer: no redirect, no hidden repetition, a limit on time and size.
+
+The caller holds a slot of the limiter for each call; nothing in here sends a second request.
+"""
+
+import contextlib
+import ipaddress
+import json
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from syncd import __version__
+from syncd.datacite.request import Put, Write, path
+
+_CONNECT_SECONDS = 10.0
+_MAX_ANSWER_BYTES = 32 * 1024 * 1024
+_QUERY = "?affiliation=true&publisher=true"
+_MEDIA_TYPE = "application/vnd.api+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        headers: Names in lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON; None when it is not."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """No answer, or only a part of one.
+
+    Attributes:
+        sent: False when the request certainly never left this machine.
+    """
+
+    message: str
+    sent: bool
+
+
+class Client:
+    """Sends with one account's credentials, from the first request on: DataCite never challenges."""
+
+    def __init__(self, base_url: str, account_id: str, password: str, contact: str, timeout: float) -> None:
+        self._base_url = base_url
+        self._timeout = timeout
+        self._auth = httpx.BasicAuth(account_id, password)
+        self._agent = f"syncd/{__version__}" + (f" (mailto:{contact})" if contact else "")
+        self._lock = threading.Lock()
+        self._http = self._open()
+
+    def write(self, request: Write) -> Answer | NoAnswer:
+        """Send a write and wait for its answer."""
+        body = request.body()
+        query = _QUERY if isinstance(request, Put) else ""
+        return self._send(request.method, path(request.doi) + query, body)
+
+    def read(self, doi: str) -> Answer | NoAnswer:
+        """Read one DOI from DataCite's database: own writes are visible at once."""
+        return self._send("GET", path(doi) + _QUERY, b"")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def _send(self, method: str, target: str, body: bytes) -> Answer | NoAnswer:
+        headers = {"Content-Type": _MEDIA_TYPE} if body else {}
+        deadline = time.monotonic() + self._timeout
+        http = self._http
+        try:
+            with http.stream(method, target, content=body or None, headers=headers) as response:
+                return _read(response, deadline)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            return NoAnswer(_words(error), sent=False)
+        except httpx.PoolTimeout as error:
+            # A pool that is full of dead connections never recovers by itself (httpcore issue 1093).
+            self._replace(http)
+            return NoAnswer(_words(error), sent=False)
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            return NoAnswer(_words(error), sent=True)
+
+    def _open(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=self._base_url,
+            auth=self._auth,
+            headers={"User-Agent": self._agent, "Accept": _MEDIA_TYPE},
+            timeout=httpx.Timeout(self._timeout, connect=min(_CONNECT_SECONDS, self._timeout)),
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
+            follow_redirects=False,
+            # The system's trust store, not the one that the library carries: a site may have its own CA.
+            verify=ssl.create_default_context(),
+            trust_env=not _is_loopback(self._base_url),
+        )
+
+    def _replace(self, broken: httpx.Client) -> None:
+        with self._lock:
+            if self._http is broken:
+                self._http = self._open()
+        with contextlib.suppress(httpx.HTTPError, OSError, RuntimeError):
+            broken.close()
+
+
+def _read(response: httpx.Response, deadline: float) -> Answer | NoAnswer:
+    """The whole body, unless it takes too long or is too large: a peer may send a byte every few seconds."""
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in response.iter_bytes():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _MAX_ANSWER_BYTES:
+            return NoAnswer(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes", sent=True)
+        if time.monotonic() > deadline:
+            return NoAnswer("the answer took longer than datacite.request_timeout", sent=True)
+    return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"".join(chunks))
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _is_loopback(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,132 @@
+"""In which form DataCite stores what was sent (datacite-api 7), so that an answer can be compared with it."""
+
+import html
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from syncd.model import Attributes
+from syncd.vocabularies import licences
+
+_TAG = re.compile(r"<[^>]*>")
+_SPACE = re.compile(r"\s+")
+_DERIVED_TYPES = ("schemaOrg", "citeproc", "bibtex", "ris")
+_SPDX_URI = "https://spdx.org/licenses/"
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
+
+
+def differences(sent: Attributes, answered: Mapping[str, Any]) -> list[str]:
+    """The sent attributes that DataCite stored otherwise than its own normalisation explains.
+
+    Args:
+        sent: Attributes as they went out, cleared ones with their empty value.
+        answered: The answer's attributes, read with ``affiliation=true&publisher=true``.
+    """
+    url = sent.get("url", answered.get("url"))
+    return [
+        name
+        for name, value in sorted(sent.items())
+        if not _equal(_normal(name, value, url), _normal(name, answered.get(name), url), name)
+    ]
+
+
+def _equal(ours: Any, theirs: Any, name: str) -> bool:
+    if name == "language":
+        # DataCite maps codes and names by its own ISO 639 table; which code comes back is its business.
+        return bool(ours) == bool(theirs)
+    return bool(ours == theirs)
+
+
+def _normal(name: str, value: Any, url: Any) -> Any:
+    if name in _NORMAL_OF_LIST:
+        entries = value if isinstance(value, list) else []
+        return _without_empty(_NORMAL_OF_LIST[name](entry) for entry in entries)
+    if name == "identifiers":
+        return _without_empty(entry for entry in value or [] if entry.get("identifier") != url)
+    if name == "types" and isinstance(value, dict):
+        value = {key: member for key, member in value.items() if key not in _DERIVED_TYPES}
+    return _pruned(value)
+
+
+def _subject(entry: Any) -> Any:
+    text = str(entry.get("subject", ""))
+    bare = html.unescape(_TAG.sub("", html.unescape(text)))
+    return {**entry, "subject": _SPACE.sub(" ", bare).strip()}
+
+
+def _right(entry: Any) -> Any:
+    """SPDX licences are replaced by DataCite's own table; other identifiers become lower case."""
+    match = _licence(entry)
+    if match is not None:
+        licence_id, name, address = match
+        known = {
+            "rights": name,
+            "rightsUri": address,
+            "rightsIdentifier": licence_id.lower(),
+            "rightsIdentifierScheme": "SPDX",
+            "schemeUri": _SPDX_URI,
+        }
+        return {**known, "lang": entry.get("lang")}
+    if isinstance(entry.get("rightsIdentifier"), str):
+        return {**entry, "rightsIdentifier": entry["rightsIdentifier"].lower()}
+    return entry
+
+
+def _licence(entry: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    identifier = str(entry.get("rightsIdentifier") or "").lower()
+    rights = str(entry.get("rights") or "")
+    by_id, by_name, by_address = _licence_tables()
+    address = licences()["ccUrlNormalisation"].get(rights.rstrip("/").replace("http://", "https://"), rights)
+    return by_id.get(identifier) or by_name.get(rights) or by_address.get(address)
+
+
+@cache
+def _licence_tables() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    by_id: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
+    by_address: dict[str, Any] = {}
+    for row in licences()["licenses"]:
+        licence_id, name, address = row
+        by_id.setdefault(licence_id.lower(), tuple(row))
+        by_name.setdefault(name, tuple(row))
+        by_address.setdefault(address, tuple(row))
+    return by_id, by_name, by_address
+
+
+def _geo_location(entry: Any) -> Any:
+    return _numbers(entry)
+
+
+def _numbers(value: Any) -> Any:
+    """Coordinates as numbers, whether they were sent as text or not."""
+    if isinstance(value, dict):
+        return {key: member if key == "geoLocationPlace" else _numbers(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_numbers(member) for member in value]
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+_NORMAL_OF_LIST = {"subjects": _subject, "rightsList": _right, "geoLocations": _geo_location}
+
+
+def _without_empty(entries: Iterable[Any]) -> Any:
+    """Entries without empty members; exact duplicates stand once, as DataCite keeps subjects."""
+    kept: list[Any] = []
+    for entry in map(_pruned, entries):
+        if entry is not None and entry not in kept:
+            kept.append(entry)
+    return kept or None
+
+
+def _pruned(value: Any) -> Any:
+    """DataCite adds empty lists and keeps nulls; neither is a difference."""
+    if isinstance(value, dict):
+        members = ((key, _pruned(member)) for key, member in value.items())
+        return {key: member for key, member in members if member not in _EMPTY} or None
+    if isinstance(value, list):
+        return [member for member in map(_pruned, value) if member not in _EMPTY] or None
+    return None if value in _EMPTY else value

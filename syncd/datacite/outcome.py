@@ -1,0 +1,221 @@
+"""What an answer means: judged by its body, because many of DataCite's answers are 200 and wrong. Pure."""
+
+import email.utils
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from syncd.datacite.client import Answer, NoAnswer
+from syncd.datacite.normal import differences
+from syncd.datacite.request import Delete, Put, Write
+from syncd.model import Held, State
+
+_RATE = re.compile(r"rate.?limit|too many requests|throttl", re.IGNORECASE)
+_LONGEST_RETRY_AFTER = 900.0
+_MESSAGE_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """DataCite holds what was sent, in the state that was wanted."""
+
+    held: Held
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """DataCite refuses this record; repeating changes nothing."""
+
+    cause: str
+    message: str
+    held: Held
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not done, nobody's fault: again later.
+
+    Attributes:
+        held: What DataCite holds now, as far as known.
+        unsure: The request may still arrive: nothing more goes out for the DOI during the grace time.
+        retry_after: Not before so many seconds; 0: at once, None: by the usual backoff.
+        host_wide: It concerns every DOI, so all sending pauses.
+        limited: A few times only, then it is a rejection.
+    """
+
+    cause: str
+    message: str
+    held: Held
+    status: int | None
+    unsure: bool = False
+    retry_after: float | None = None
+    host_wide: bool = False
+    limited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """The account cannot go on: its credentials are not accepted."""
+
+    cause: str
+    message: str
+    held: Held
+    status: int
+
+
+Outcome = Accepted | Rejected | Deferred | Halted
+
+
+def judge(request: Write, before: Held, answer: Answer | NoAnswer, account_id: str) -> Outcome:
+    """What DataCite's answer to a write means.
+
+    Args:
+        request: What was sent.
+        before: What DataCite held before it, as far as known.
+        answer: What came back.
+        account_id: Whose credentials were sent; a success must name them (datacite-api 1.4).
+    """
+    unknown = replace(before, digests=None, sure=False)
+    if isinstance(answer, NoAnswer):
+        if not answer.sent:
+            return Deferred("unreachable", answer.message, before, None, host_wide=True)
+        return Deferred("no_answer", answer.message, unknown, None, unsure=True)
+    if answer.status in (200, 201, 204):
+        return _succeeded(request, answer, account_id, unknown)
+    if _throttled(answer):
+        wait = _retry_after(answer.headers)
+        return Deferred("throttled", _words(answer), before, answer.status, retry_after=wait, host_wide=True)
+    return _failed(request, before, answer, unknown)
+
+
+def _succeeded(request: Write, answer: Answer, account_id: str, unknown: Held) -> Outcome:
+    if isinstance(request, Delete):
+        return Accepted(Held(), answer.status)
+    document = answer.json()
+    attributes = _attributes(document)
+    if attributes is None or str(attributes.get("doi", "")).lower() != request.doi:
+        return Deferred("bad_answer", _words(answer), unknown, answer.status, unsure=True)
+    if answer.headers.get("x-credential-username", "").lower() != account_id.lower():
+        message = "the answer does not name the account: its credentials were not accepted"
+        return Halted("credentials", message, unknown, answer.status)
+    try:
+        state = State(str(attributes.get("state")))
+    except ValueError:
+        return Deferred("bad_answer", _words(answer), unknown, answer.status, unsure=True)
+    return _stored(request, answer, attributes, state)
+
+
+def _stored(request: Put, answer: Answer, attributes: Mapping[str, Any], state: State) -> Outcome:
+    """DataCite stored something: is it what was sent, and in the wanted state?"""
+    if answer.status == 201 and not request.complete:
+        # The DOI had vanished, and this has made a stub that holds these attributes only.
+        held = Held(state, None)
+        return Deferred("recreated", "a partial update created the DOI", held, 201, retry_after=0, limited=True)
+    different = differences(request.attributes, attributes)
+    digests = request.digests
+    if digests is not None:
+        digests = {name: value for name, value in digests.items() if name not in different}
+    resolves = not state.public or attributes.get("registered") is not None
+    held = Held(state, digests, resolves)
+    if different:
+        message = f"stored differently: {', '.join(different)}"
+        return Rejected("stored_differently", message, held, answer.status)
+    if state not in request.expects:
+        wanted = " or ".join(sorted(request.expects))
+        message = f"DataCite left the DOI {state}, wanted was {wanted}"
+        return Deferred("state_not_reached", message, held, answer.status, retry_after=0, limited=True)
+    if not resolves:
+        message = "the handle system has not registered the DOI (registered is null)"
+        return Deferred("not_resolving", message, held, answer.status)
+    return Accepted(held, answer.status)
+
+
+def _failed(request: Write, before: Held, answer: Answer, unknown: Held) -> Outcome:
+    status, words = answer.status, _words(answer)
+    if isinstance(request, Delete) and status in (404, 405):
+        return _not_deleted(status, words)
+    if status in (401, 404):
+        hint = " (a wrong password reads like a 404 when the DOI is new)" if status == 404 else ""
+        return Halted("credentials", words + hint, before, status)
+    if status == 409:
+        return Deferred("conflict", words, unknown, status, unsure=True, limited=True)
+    if status == 500 and _made_by_the_client(answer):
+        return Rejected("server_exception", words, unknown, status)
+    if status >= 500:
+        return Deferred("server_error", words, unknown, status, unsure=True, retry_after=_retry_after(answer.headers))
+    if 400 <= status:
+        # A 400 can come after the commit: the resolver is told afterwards.
+        cause = {403: "forbidden", 413: "too_large"}.get(status, "refused")
+        return Rejected(cause, words, unknown if status == 400 else before, status)
+    return Deferred("bad_answer", f"HTTP {status}: {words}", unknown, status, unsure=True, host_wide=True)
+
+
+def _not_deleted(status: int, words: str) -> Outcome:
+    if status == 404:
+        return Accepted(Held(), status)
+    # It was published meanwhile; which of the two public states it has, a hide does not mind.
+    return Deferred("not_a_draft", words, Held(State.FINDABLE, None), status, retry_after=0, limited=True)
+
+
+def _throttled(answer: Answer) -> bool:
+    """429, or the firewall's 403: not DataCite's own list of errors, or one that speaks of the rate limit."""
+    if answer.status == 429:
+        return True
+    if answer.status != 403:
+        return False
+    document = answer.json()
+    own_errors = isinstance(document, dict) and isinstance(document.get("errors"), list)
+    return not own_errors or bool(_RATE.search(answer.body.decode(errors="replace")))
+
+
+def _made_by_the_client(answer: Answer) -> bool:
+    """The bare object of an unhandled exception: repeating never helps (datacite-api 2.2)."""
+    document = answer.json()
+    return isinstance(document, dict) and "errors" not in document and document.get("status") == 400
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from a number or a date; None when absent or senseless."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    if text.isdecimal():
+        return min(float(text), _LONGEST_RETRY_AFTER)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _LONGEST_RETRY_AFTER)
+
+
+def _attributes(document: Any) -> Mapping[str, Any] | None:
+    data = document.get("data") if isinstance(document, dict) else None
+    attributes = data.get("attributes") if isinstance(data, dict) else None
+    return attributes if isinstance(attributes, dict) else None
+
+
+def _words(answer: Answer) -> str:
+    """DataCite's own words, whatever shape the error has; never more than a few lines."""
+    document = answer.json()
+    errors = document.get("errors") if isinstance(document, dict) else None
+    if isinstance(errors, dict):
+        errors = [errors]
+    if isinstance(errors, list):
+        parts = [_error_words(error) for error in errors if isinstance(error, dict)]
+        text = "; ".join(part for part in parts if part)
+    elif isinstance(document, dict) and "title" in document:
+        text = str(document["title"])
+    else:
+        text = re.sub(r"<[^>]+>|\s+", " ", answer.body[:4000].decode(errors="replace")).strip()
+    return (text or f"HTTP {answer.status} without words")[:_MESSAGE_LENGTH]
+
+
+def _error_words(error: Mapping[str, Any]) -> str:
+    title = str(error.get("title", ""))
+    return f"{error['source']}: {title}" if error.get("source") else title

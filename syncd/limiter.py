@@ -1,0 +1,83 @@
+"""N slots that rest: no window of 300 s sees more than N requests, wherever it starts.
+
+A slot is taken before a request leaves and comes free one window after the request is over. A request
+arrives at DataCite between the two, so two arrivals through one slot are at least a window apart, and N slots
+cannot put N + 1 arrivals into one window: whatever the latency, the jitter or the number of processes. A
+crash leaves the slot taken for time-out and window together. The slots live in the state database, which
+all processes behind one address share, and its clock is the only one that counts.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from syncd.clock import Clock
+from syncd.config import WINDOW_SECONDS, DataCiteSettings
+from syncd.store.slots import Slots, Taken
+
+_MARGIN_SECONDS = 0.1
+_CRASH_SECONDS = 30.0
+_RESERVE = 60
+_LONGEST_NAP = 5.0
+
+
+class Slot:
+    """The right to have one request on its way; unused, it is given back at the end."""
+
+    def __init__(self, slots: Slots, taken: Taken, rest: timedelta) -> None:
+        self._slots = slots
+        self._taken = taken
+        self._rest = rest
+        self._used = False
+
+    def use(self) -> None:
+        """A request leaves now."""
+        self._used = True
+
+    def end(self) -> None:
+        """The request is over, or there was none."""
+        if self._used:
+            self._slots.finish(self._taken, self._rest)
+        else:
+            self._slots.give_back(self._taken)
+
+
+class Limiter:
+    """Hands out slots; every request to DataCite needs one: reads, probes and repetitions too."""
+
+    def __init__(self, slots: Slots, settings: DataCiteSettings, clock: Clock, window: float = WINDOW_SECONDS) -> None:
+        self._slots = slots
+        self._clock = clock
+        self._rest = timedelta(seconds=window + _MARGIN_SECONDS)
+        self._hold = self._rest + timedelta(seconds=settings.request_timeout + _CRASH_SECONDS)
+        self._count = settings.slots
+        # Mass work leaves some slots, so that a publish need not wait for the window.
+        self._reserve = min(_RESERVE, settings.slots // 10)
+
+    def prepare(self) -> None:
+        """Make the table hold exactly as many slots as configured."""
+        self._slots.resize(self._count, self._hold)
+
+    @contextmanager
+    def slot(self, *, mass: bool = False, patience: float = 30.0) -> Iterator[Slot | None]:
+        """A slot, or None when none came free within ``patience`` seconds."""
+        taken = self._take(self._reserve if mass else 0, patience)
+        if taken is None:
+            yield None
+            return
+        slot = Slot(self._slots, taken, self._rest)
+        try:
+            yield slot
+        finally:
+            slot.end()
+
+    def _take(self, keep_free: int, patience: float) -> Taken | None:
+        deadline = self._clock.monotonic() + patience
+        while True:
+            taken = self._slots.take(self._hold, keep_free)
+            if isinstance(taken, Taken):
+                return taken
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                return None
+            self._clock.sleep(min(taken.total_seconds() + 0.001, left, _LONGEST_NAP))

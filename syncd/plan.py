@@ -1,0 +1,170 @@
+"""What to do with a DOI, from what DataCite holds and what is wanted. Pure: values in, a value out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from syncd.datacite.request import Delete, Put, Write
+from syncd.model import LIST_ATTRIBUTES, MANAGED_ATTRIBUTES, Attributes, Desired, Held, State
+
+_FIRST_DELAY = 1.0
+_LONGEST_DELAY = 3600.0
+_LIMITED_ATTEMPTS = 3
+
+_CLEARED: dict[str, Any] = {
+    **{name: [] for name in LIST_ATTRIBUTES},
+    "publisher": {},  # null has no effect
+    **dict.fromkeys(("types", "publicationYear", "language", "version", "url"), None),  # [] is ignored or a 500
+}
+"""What empties an attribute; a missing key never does (datacite-api 6.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No request is needed, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an operator may choose."""
+
+    keep_withdrawn_drafts: bool = False
+    hide_comment: str = "withdrawn or removed by the repository"
+
+
+Step = Nothing | Write
+
+
+def decide(held: Held, desired: Desired, policy: Policy = Policy()) -> Step:
+    """The one next step towards what is wanted.
+
+    The table of the four wanted states by the four held ones; after a lost answer the held state is the
+    last confirmed one, and the step is chosen so that it is right whichever state DataCite is in.
+    """
+    match desired.state:
+        case State.NONE:
+            return _remove(held, desired, policy)
+        case State.DRAFT:
+            return _keep_draft(held, desired, policy)
+        case State.REGISTERED:
+            return _withdraw(held, desired, policy)
+        case State.FINDABLE:
+            return _publish(held, desired)
+
+
+def delay(attempts: int, retry_after: float | None, chance: float) -> float:
+    """Seconds until the next attempt: full jitter, doubling from 1 s to 1 h, never before ``Retry-After``.
+
+    Args:
+        attempts: How many failed in a row, at least 1.
+        chance: A random number between 0 and 1.
+    """
+    if retry_after == 0:
+        return 0.0
+    most = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(attempts, 32))
+    return max(retry_after or 0.0, most * chance)
+
+
+def exhausted(attempts: int) -> bool:
+    """Whether a step that should help at once has been tried often enough."""
+    return attempts >= _LIMITED_ATTEMPTS
+
+
+def difference(held: Held, desired: Desired) -> Attributes:
+    """The attributes to send, those that became empty with their clearing value; all when in doubt."""
+    names = MANAGED_ATTRIBUTES
+    if held.digests is not None:
+        known = held.digests
+        names = tuple(name for name in names if known.get(name) != desired.digests.get(name))
+    return {name: desired.attributes.get(name, _CLEARED[name]) for name in names}
+
+
+def _remove(held: Held, desired: Desired, policy: Policy) -> Step:
+    """The record is gone, or is to have no DOI."""
+    if held.sure and held.state is State.NONE:
+        return Nothing("DataCite never had it")
+    if held.state is State.REGISTERED and held.sure:
+        return Nothing("it is hidden already")
+    if held.state is State.DRAFT or (held.state is State.NONE and not held.sure):
+        # A DELETE is safe in doubt: it removes a draft only, and anything else says what it is.
+        return Delete(desired.doi, "the record is gone; a draft can be deleted")
+    return _hide_only(held, desired, policy, "the record is gone; its DOI stays, hidden")
+
+
+def _keep_draft(held: Held, desired: Desired, policy: Policy) -> Step:
+    if held.state is State.FINDABLE:
+        reason = "findable cannot become a draft again; it is hidden and stays registered"
+        return _put(held, desired, "hide", {State.REGISTERED}, reason, policy.hide_comment)
+    if held.state is State.REGISTERED:
+        return _update(held, desired, {State.REGISTERED}, "registered cannot become a draft again; it stays hidden")
+    return _update(held, desired, {State.DRAFT}, "a draft")
+
+
+def _withdraw(held: Held, desired: Desired, policy: Policy) -> Step:
+    if held.state is State.NONE and held.sure:
+        return Nothing("withdrawn before DataCite had it: nothing to hide")
+    if held.state in (State.NONE, State.DRAFT) and not (policy.keep_withdrawn_drafts and held.sure):
+        return Delete(desired.doi, "withdrawn while a draft")
+    if held.state is State.DRAFT:
+        return Nothing("withdrawn while a draft; kept by policy")
+    if held.state is State.REGISTERED and held.sure:
+        return _update(held, desired, {State.REGISTERED}, "withdrawn")
+    return _put(held, desired, "hide", {State.REGISTERED}, "withdrawn", policy.hide_comment)
+
+
+def _publish(held: Held, desired: Desired) -> Step:
+    if held.state is State.FINDABLE and held.sure:
+        return _update(held, desired, {State.FINDABLE}, "changed")
+    reason = {State.NONE: "new", State.DRAFT: "published", State.REGISTERED: "visible again"}
+    return _put(held, desired, "publish", {State.FINDABLE}, reason.get(held.state, "changed"))
+
+
+def _update(held: Held, desired: Desired, expects: set[State], reason: str) -> Step:
+    """Only what differs; nothing when nothing does."""
+    attributes = difference(held, desired)
+    if not attributes and held.resolves:
+        return Nothing("in sync")
+    if not held.resolves:
+        reason = "the DOI does not resolve yet; sent again so that DataCite registers it"
+    return _request(held, desired, attributes, None, expects, reason)
+
+
+def _put(held: Held, desired: Desired, event: str, expects: set[State], reason: str, comment: str | None = None) -> Put:
+    return _request(held, desired, difference(held, desired), event, expects, reason, comment)
+
+
+def _hide_only(held: Held, desired: Desired, policy: Policy, reason: str) -> Put:
+    """Hide without touching the content; the platform does not know it any more."""
+    return Put(
+        doi=desired.doi,
+        attributes={},
+        event="hide",
+        complete=False,
+        expects=frozenset({State.REGISTERED}),
+        digests=held.digests,
+        reason=reason,
+        comment=policy.hide_comment,
+    )
+
+
+def _request(
+    held: Held,
+    desired: Desired,
+    attributes: Attributes,
+    event: str | None,
+    expects: set[State],
+    reason: str,
+    comment: str | None = None,
+) -> Put:
+    complete = held.digests is None
+    return Put(
+        doi=desired.doi,
+        attributes=attributes,
+        event=event,
+        complete=complete,
+        expects=frozenset(expects),
+        digests=desired.digests,
+        reason=reason if held.sure else f"{reason}; complete, because an answer was lost",
+        comment=comment,
+    )

@@ -1,0 +1,11 @@
+"""A local DataCite: to try things with, and to prove things against.
+
+It answers as the real server does, surprises included: many of its successes are silent refusals. Nothing in
+here is taken from the client (``syncd.datacite``), so that a shared mistake cannot hide; the word lists are the
+one thing in common.
+
+``world`` holds accounts and DOIs; ``api`` takes a request and gives a response, with ``attributes`` for what is
+stored of a request, ``rules`` for what is refused and ``document`` for what is read back; ``firewall`` counts
+arrivals, ``faults`` breaks things on order, ``control`` lets a test or a person set it all up, and ``server``
+serves it over HTTP.
+"""

@@ -1,0 +1,368 @@
+"""DataCite's REST API for DOIs: who may do what, what happens, and the odd answers in between."""
+
+import base64
+import binascii
+import gzip
+import json
+import random
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from syncd.sandbox import attributes as content
+from syncd.sandbox.document import resource
+from syncd.sandbox.http import Request, Response, error, json_response
+from syncd.sandbox.rules import Error, check
+from syncd.sandbox.world import Account, StoredDoi, World
+from syncd.vocabularies import SCHEMA_VERSION
+
+_NOT_FOUND = "The resource you are looking for doesn't exist."
+_UNAUTHORIZED = "Bad credentials."
+_FORBIDDEN = "You are not authorized to access this resource."
+_NO_PAYLOAD = "You need to provide a payload following the JSONAPI spec"
+_JSON_TYPES = ("application/vnd.api+json", "application/json", "text/x-json", "application/jsonrequest")
+_DOI = re.compile(r"^10\.\d{4,5}/[-._;()/:a-zA-Z0-9*~$=]+$")
+_LOOKS_LIKE_DOI = re.compile(r"^10\.\d{4,5}/.+$")
+_PREFIX = re.compile(r"^(10\.\d{4,5})(?:/(.+))?$")
+_ALLOWED_METHODS = "HEAD, GET, POST, PATCH, PUT, OPTIONS"
+_BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
+_TRANSITIONS = {
+    ("draft", "register"): "registered",
+    ("draft", "publish"): "findable",
+    ("registered", "publish"): "findable",
+    ("registered", "show"): "findable",
+    ("findable", "hide"): "registered",
+}
+"""Everything else is a silent no-op."""
+
+
+class Refusal(Exception):
+    """An answer that ends the request."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks: an account, nobody (``rejected``: with credentials that were not accepted)."""
+
+    account: Account | None = None
+    rejected: bool = False
+
+
+class Api:
+    """Answers one request at a time from the world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def answer(self, request: Request) -> Response:
+        """The server's answer to a request."""
+        try:
+            return self._dispatch(request)
+        except Refusal as refusal:
+            return refusal.response
+        except content.ServerError as failure:
+            body = json.dumps({"status": 400, "title": str(failure)}).encode()
+            return Response(500, body, {})
+
+    def _dispatch(self, request: Request) -> Response:
+        if request.path == "/heartbeat" and request.method == "GET":
+            return Response(200, b"OK", {"Content-Type": "text/plain; charset=utf-8"})
+        if request.method in ("POST", "PUT", "PATCH"):
+            # Parsed before anything else, authentication included.
+            payload = self._payload(request)
+        identity = identify(self.world, request.headers.get("authorization"))
+        path = re.sub(r"/+", "/", request.path).rstrip("/")
+        name = path.removeprefix("/dois/") if path.startswith("/dois/") else None
+        if request.method == "GET" and re.search(
+            r"/(metadata|media|activities|events|edit|get-url)$", request.raw_path
+        ):
+            return self._other_route(path)
+        routes: dict[str, Callable[[], Response]] = {}
+        if path == "/dois":
+            routes = {"POST": lambda: self._create(request, identity, payload)}
+        elif name == "validate":
+            routes = {"POST": lambda: self._validate(request, payload)}
+        elif name is not None:
+            routes = {
+                "GET": lambda: self._read(request, identity, name),
+                "PUT": lambda: self._upsert(request, identity, name, payload),
+                "PATCH": lambda: self._upsert(request, identity, name, payload),
+                "DELETE": lambda: self._delete(identity, name),
+            }
+        if request.method not in routes:
+            return error(404, _NOT_FOUND)
+        return routes[request.method]()
+
+    # The body.
+
+    def _payload(self, request: Request) -> dict[str, Any]:
+        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if kind not in _JSON_TYPES:
+            raise Refusal(error(400, _NO_PAYLOAD))
+        try:
+            document = json.loads(_inflated(request)) if request.body else None
+        except (ValueError, RecursionError) as problem:
+            raise Refusal(error(400, str(problem))) from None
+        data = document.get("data") if isinstance(document, dict) else None
+        if isinstance(data, (str, list)):
+            raise content.ServerError(f"no implicit conversion of String into Integer ({type(data).__name__})")
+        if not isinstance(data, dict) or not data:
+            raise Refusal(error(400, _NO_PAYLOAD))
+        sent = data.get("attributes")
+        if not isinstance(sent, dict):
+            raise Refusal(error(422, "param is missing or the value is empty or invalid: attributes"))
+        for entry in sent.get("alternateIdentifiers") or []:
+            for key in ("alternateIdentifierType", "alternateIdentifier"):
+                if isinstance(entry, dict) and key not in entry:
+                    raise Refusal(error(422, f"key not found: :{key}"))
+        return data
+
+    # Operations.
+
+    def _create(self, request: Request, identity: Identity, data: dict[str, Any]) -> Response:
+        sent = data["attributes"]
+        account = self._client_of(identity, data)
+        name = self._new_name(sent)
+        if identity.account is None:
+            raise Refusal(error(401, _UNAUTHORIZED))
+        self._may_create(identity.account, account, name)
+        if name.lower() in self.world.dois:
+            taken = {"source": "doi", "title": "This DOI has already been taken", "uid": name.lower()}
+            return json_response(422, {"errors": [taken]})
+        stored = self.world.new(name, account)
+        errors = self._change(stored, sent, upsert=False)
+        errors = _doi_errors(stored) + errors
+        if errors:
+            return json_response(422, {"errors": errors})
+        self.world.keep(stored)
+        location = f"http://{request.headers.get('host', 'localhost')}/dois/{stored.number}"
+        return self._written(request, identity, stored, 201, {"Location": location})
+
+    def _upsert(self, request: Request, identity: Identity, name: str, data: dict[str, Any]) -> Response:
+        sent = data["attributes"]
+        existing = self.world.dois.get(name.lower())
+        if existing is not None:
+            self._may_write(identity, existing)
+            if sent.get("mode") == "transfer":
+                raise Refusal(error(403, _FORBIDDEN))
+            stored = existing.copy()
+            errors = self._change(stored, sent, upsert=True)
+            if errors:
+                return json_response(422, {"errors": errors})
+            self.world.keep(stored)
+            return self._written(request, identity, stored, 200)
+        if identity.account is None or not _LOOKS_LIKE_DOI.match(name):
+            raise Refusal(error(404, _NOT_FOUND))
+        self._may_create(identity.account, identity.account, name)
+        stored = self.world.new(name, identity.account)
+        errors = _doi_errors(stored) + self._change(stored, sent, upsert=True)
+        if errors:
+            return json_response(422, {"errors": errors})
+        self.world.keep(stored)
+        return self._written(request, identity, stored, 201)
+
+    def _delete(self, identity: Identity, name: str) -> Response:
+        stored = self.world.dois.get(name.lower())
+        if stored is None:
+            raise Refusal(error(404, _NOT_FOUND))
+        self._may_write(identity, stored)
+        if stored.state != "draft":
+            return error(405, "Method not allowed", {"Allow": _ALLOWED_METHODS})
+        del self.world.dois[stored.doi]
+        return Response(204, b"", _identity_headers(identity))
+
+    def _read(self, request: Request, identity: Identity, name: str) -> Response:
+        stored = self.world.dois.get(name.lower())
+        own = stored is not None and identity.account is stored.account
+        if stored is None or not (own or stored.state == "findable"):
+            raise Refusal(error(404, _NOT_FOUND))
+        document: dict[str, Any] = {"data": self._resource(request, stored)}
+        if "client" in request.query.get("include", "").split(","):
+            client = {
+                "id": stored.account.key,
+                "type": "clients",
+                "attributes": {"symbol": stored.account.id.upper()},
+            }
+            document["included"] = [client]
+        return json_response(200, document, _identity_headers(identity))
+
+    def _other_route(self, path: str) -> Response:
+        """With raw slashes some suffixes belong to other controllers (datacite-api 2)."""
+        name, _, what = path.removeprefix("/dois/").rpartition("/")
+        stored = self.world.dois.get(name.lower())
+        if what != "get-url" or stored is None:
+            raise Refusal(error(404, _NOT_FOUND))
+        url = stored.attributes.get("url") if stored.registered else None
+        return json_response(200, {"url": url}) if url else Response(204)
+
+    def _validate(self, request: Request, data: dict[str, Any]) -> Response:
+        sent = data["attributes"]
+        account = next(iter(self.world.accounts.values()))
+        stored = self.world.new(str(sent.get("doi") or ""), account)
+        errors = _doi_errors(stored) + self._change(stored, {**sent, "should_validate": True}, upsert=False)
+        if errors:
+            return json_response(200, {"errors": errors})
+        return json_response(200, {"data": self._resource(request, stored)})
+
+    # What they share.
+
+    def _change(self, stored: StoredDoi, sent: dict[str, Any], *, upsert: bool) -> list[Error]:
+        """Lay the request over the record and check the result; the caller keeps it when nothing is wrong."""
+        before = json.dumps(stored.attributes, sort_keys=True, default=str)
+        content.apply(stored.attributes, sent)
+        xml_changed = bool(content.METADATA & sent.keys())
+        if upsert and not stored.attributes.get("schemaVersion"):
+            stored.attributes["schemaVersion"] = SCHEMA_VERSION
+        stored.has_xml = stored.has_xml or xml_changed
+        if xml_changed and json.dumps(stored.attributes, sort_keys=True, default=str) != before:
+            stored.metadata_version += 1
+        event = sent.get("event")
+        if isinstance(event, str):
+            stored.state = _TRANSITIONS.get((stored.state, event), stored.state)
+        strict = stored.state != "draft" or sent.get("should_validate") is True
+        errors = check(stored, strict=strict, xml_changed=xml_changed)
+        if not errors and stored.state != "draft" and self.world.handles_answer:
+            stored.registered = stored.registered or self.world.now()
+        return errors
+
+    def give(self, account: Account, sent: dict[str, Any]) -> list[Error]:
+        """Create a DOI as one POST of its account would; the errors, if it cannot be."""
+        stored = self.world.new(str(sent["doi"]), account)
+        errors = _doi_errors(stored) + self._change(stored, sent, upsert=False)
+        if not errors:
+            self.world.keep(stored)
+        return errors
+
+    def _client_of(self, identity: Identity, data: dict[str, Any]) -> Account:
+        """The repository is looked up before permission is checked: a wrong password is a 404 here."""
+        relationships = data.get("relationships")
+        try:
+            named = relationships["client"]["data"]["id"] if relationships else None
+        except (KeyError, TypeError):
+            named = None
+        if named is not None:
+            account = self.world.account(str(named))
+            if account is None:
+                raise Refusal(error(404, _NOT_FOUND))
+            if identity.account is None:
+                raise Refusal(error(401, _UNAUTHORIZED))
+            return account
+        if identity.account is None:
+            raise Refusal(error(404, _NOT_FOUND) if identity.rejected else error(401, _UNAUTHORIZED))
+        return identity.account
+
+    def _new_name(self, sent: dict[str, Any]) -> str:
+        name, prefix = sent.get("doi"), sent.get("prefix")
+        if isinstance(name, str) and name:
+            if not re.match(r"^10\.\d{4,5}/", name):
+                raise Refusal(error(403, _FORBIDDEN))
+            return name
+        if prefix is None:
+            raise Refusal(error(403, _FORBIDDEN))
+        match = _PREFIX.match(str(prefix))
+        if match is None:
+            raise content.ServerError("undefined method for nil (prefix)")
+        while True:
+            shoulder = f"{match[2]}-" if match[2] else ""
+            name = f"{match[1]}/{shoulder}{_suffix()}"
+            if name not in self.world.dois:
+                return name
+
+    def _may_create(self, identity: Account, account: Account, name: str) -> None:
+        owned = name.split("/", 1)[0] in account.prefixes
+        if identity is not account or not owned or not account.active:
+            raise Refusal(error(403, _FORBIDDEN))
+
+    def _may_write(self, identity: Identity, stored: StoredDoi) -> None:
+        if identity.account is None:
+            raise Refusal(error(401, _UNAUTHORIZED))
+        if identity.account is not stored.account or not identity.account.active:
+            raise Refusal(error(403, _FORBIDDEN))
+
+    def _written(
+        self,
+        request: Request,
+        identity: Identity,
+        stored: StoredDoi,
+        status: int,
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        document = {"data": self._resource(request, stored)}
+        return json_response(status, document, {**_identity_headers(identity), **(headers or {})})
+
+    def _resource(self, request: Request, stored: StoredDoi) -> dict[str, Any]:
+        query = request.query
+        agency = any(
+            query.get(name) == "true"
+            for name in ("include-other-registration-agencies", "include_other_registration_agencies")
+        )
+        return resource(
+            stored,
+            affiliation=query.get("affiliation") == "true",
+            publisher=query.get("publisher") == "true",
+            detail=True,
+            agency=agency,
+        )
+
+
+def identify(world: World, authorization: str | None) -> Identity:
+    """Who sends this header; a wrong Basic password makes nobody, and no error.
+
+    Raises:
+        Refusal: 401 for an unknown scheme or a wrong bearer.
+    """
+    if not authorization:
+        return Identity()
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        raise Refusal(error(401, _UNAUTHORIZED))
+    try:
+        name, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return Identity(rejected=True)
+    for account in world.accounts.values():
+        if account.key == name.lower() and account.password == password:
+            return Identity(account)
+    return Identity(rejected=True)
+
+
+def _identity_headers(identity: Identity) -> dict[str, str]:
+    if identity.account:
+        return {"X-Credential-Username": identity.account.key}
+    return {} if identity.rejected else {"X-Anonymous-Consumer": "true"}
+
+
+def _doi_errors(stored: StoredDoi) -> list[Error]:
+    if _DOI.match(stored.doi):
+        return []
+    return [{"source": "doi", "title": "Is invalid", "uid": stored.doi}]
+
+
+def _inflated(request: Request) -> bytes:
+    encoding = request.headers.get("content-encoding", "").lower()
+    if encoding not in ("gzip", "deflate") or request.method == "PATCH":
+        return request.body
+    try:
+        return gzip.decompress(request.body) if encoding == "gzip" else zlib.decompress(request.body)
+    except (OSError, EOFError, zlib.error) as problem:
+        raise ValueError(str(problem)) from None
+
+
+def _suffix() -> str:
+    """Eight base32 characters in two groups; the last two are a checksum in digits."""
+    number = random.randrange(32**6)
+    digits = ""
+    for _ in range(6):
+        number, place = divmod(number, 32)
+        digits = _BASE32[place] + digits
+    value = 0
+    for character in digits:
+        value = value * 32 + _BASE32.index(character)
+    checksum = 98 - (value * 100 % 97)
+    return f"{digits[:4]}-{digits[4:]}{checksum:02d}"

@@ -1,0 +1,287 @@
+"""What of a request's attributes is stored, and in which form: filters, wrapping, clearing, normalisation."""
+
+import html
+import re
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from syncd.sandbox.world import Attributes
+from syncd.vocabularies import licences, load
+
+
+class ServerError(Exception):
+    """The real server's code fails here: 500 with a bare object."""
+
+
+_PERSON = {
+    "name", "nameType", "givenName", "familyName", "lang",
+    ("nameIdentifiers", ("nameIdentifier", "nameIdentifierScheme", "schemeUri")),
+    ("affiliation", ("name", "affiliationIdentifier", "affiliationIdentifierScheme", "schemeUri")),
+}  # fmt: skip
+_POINT = ("pointLatitude", "pointLongitude")
+_BOX = ("westBoundLongitude", "eastBoundLongitude", "southBoundLatitude", "northBoundLatitude")
+_RELATED_PERSON = {"name", "nameType", "givenName", "familyName", "contributorType"}
+
+OBJECT_LISTS: dict[str, Any] = {
+    "creators": _PERSON,
+    "contributors": {*_PERSON, "contributorType"},
+    "titles": {"title", "titleType", "lang"},
+    "subjects": {"subject", "subjectScheme", "schemeUri", "valueUri", "classificationCode", "lang"},
+    "dates": {"date", "dateType", "dateInformation"},
+    "identifiers": {"identifier", "identifierType"},
+    "relatedIdentifiers": {
+        "relatedIdentifier", "relatedIdentifierType", "relationType", "relationTypeInformation",
+        "resourceTypeGeneral", "relatedMetadataScheme", "schemeUri", "schemeType",
+    },
+    "relatedItems": {
+        "relatedItemType", "relationType", "relationTypeInformation", "publicationYear", "volume", "issue", "number",
+        "numberType", "firstPage", "lastPage", "publisher", "edition", "relatedItemIdentifier",
+        ("titles", ("title", "titleType")), ("creators", tuple(_RELATED_PERSON)),
+        ("contributors", tuple(_RELATED_PERSON)),
+    },
+    "rightsList": {"rights", "rightsUri", "rightsIdentifier", "rightsIdentifierScheme", "schemeUri", "lang"},
+    "descriptions": {"description", "descriptionType", "lang"},
+    "geoLocations": {"geoLocationPlace", "geoLocationPoint", "geoLocationBox", "geoLocationPolygon"},
+    "fundingReferences": {
+        "funderName", "funderIdentifier", "funderIdentifierType", "schemeUri", "awardNumber", "awardUri", "awardTitle",
+    },
+}  # fmt: skip
+TEXT_LISTS = ("sizes", "formats", "contentUrl")
+TEXTS = ("url", "language", "version", "source", "reason", "schemaVersion")
+METADATA = {
+    *OBJECT_LISTS, *TEXT_LISTS, "language", "version", "publisher", "publicationYear", "types", "container",
+    "schemaVersion",
+} - {"contentUrl"}  # fmt: skip
+"""Sending one of these makes the server render its XML again, and check it."""
+
+_CONTAINER = ("type", "identifier", "identifierType", "title", "volume", "issue", "firstPage", "lastPage")
+_PUBLISHER = ("name", "publisherIdentifier", "publisherIdentifierScheme", "schemeUri", "lang")
+_TYPES = ("resourceTypeGeneral", "resourceType", "schemaOrg", "citeproc", "bibtex", "ris")
+_KEPT_TAGS = re.compile(r"</?(?!(?:strong|em|b|i|code|pre|sub|sup|br)\b)[^>]*>")
+_LENGTHS = {"reason": 255, "version": 191, "source": 191, "schemaVersion": 191, "language": 191}
+
+
+def apply(stored: Attributes, sent: Attributes) -> None:
+    """Lay a request's attributes over the stored ones, as far as they are understood.
+
+    Raises:
+        ServerError: One of the values that make the real server fail.
+    """
+    if "client" in sent:
+        raise ServerError("Client(#1) expected, got an instance of String")
+    if "identifiers" not in sent and "alternateIdentifiers" in sent:
+        sent = {**sent, "identifiers": _alternate(sent["alternateIdentifiers"])}
+    for name, allowed in OBJECT_LISTS.items():
+        if name in sent:
+            _apply_objects(stored, name, sent[name], allowed)
+    for name in TEXT_LISTS:
+        if name in sent:
+            _apply_texts(stored, name, sent[name])
+    for name in TEXTS:
+        if name in sent:
+            _apply_text(stored, name, sent[name])
+    _apply_others(stored, sent)
+    _normalise(stored, sent)
+
+
+def _alternate(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    return [
+        {"identifier": entry["alternateIdentifier"], "identifierType": entry["alternateIdentifierType"]}
+        for entry in value
+        if isinstance(entry, dict)
+    ]
+
+
+def _apply_objects(stored: Attributes, name: str, value: Any, allowed: Any) -> None:
+    if value is None:
+        stored[name] = []
+    elif isinstance(value, dict):
+        stored[name] = [_filtered(value, allowed)]
+    elif isinstance(value, list):
+        stored[name] = [_filtered(entry, allowed) for entry in value if isinstance(entry, dict)]
+    elif value == "" and name in ("creators", "contributors"):
+        raise ServerError("no implicit conversion of String into Integer")
+    elif isinstance(value, str) and name == "subjects":
+        stored[name] = [{"subject": value}]
+    elif isinstance(value, str) and name == "rightsList":
+        stored[name] = [{"rights": value}]
+    else:
+        stored[name] = value  # refused by the rules, which want objects
+    if name == "relatedItems" and isinstance(stored[name], list):
+        for entry in stored[name]:
+            if isinstance(entry.get("relatedItemIdentifier"), list):
+                raise ServerError("no implicit conversion of String into Integer")
+
+
+def _filtered(entry: dict[str, Any], allowed: Any) -> dict[str, Any]:
+    """Only known members; lists of objects below lose everything that is no object."""
+    flat = {name for name in allowed if isinstance(name, str)}
+    nested = {item[0]: item[1] for item in allowed if isinstance(item, tuple)}
+    kept: dict[str, Any] = {}
+    for key, value in entry.items():
+        if key in nested:
+            members = [value] if isinstance(value, dict) else value if isinstance(value, list) else []
+            kept[key] = [_filtered(member, nested[key]) for member in members if isinstance(member, dict)]
+        elif key in flat:
+            kept[key] = value
+    return kept
+
+
+def _apply_texts(stored: Attributes, name: str, value: Any) -> None:
+    if value is None:
+        stored[name] = []
+    elif isinstance(value, str):
+        stored[name] = [value]
+    elif isinstance(value, list):
+        stored[name] = [entry for entry in value if isinstance(entry, (str, int, float))]
+
+
+def _apply_text(stored: Attributes, name: str, value: Any) -> None:
+    if value is None or isinstance(value, str):
+        stored[name] = value
+    elif isinstance(value, (int, float)):
+        stored[name] = str(value)
+    if len(stored.get(name) or "") > _LENGTHS.get(name, 10**9):
+        raise ServerError(f"Data too long for column '{name}'")
+
+
+def _apply_others(stored: Attributes, sent: Attributes) -> None:
+    if "publicationYear" in sent and not isinstance(sent["publicationYear"], (list, dict)):
+        stored["publicationYear"] = _integer(sent["publicationYear"])
+    if sent.get("publisher") is not None:
+        stored["publisher"] = _publisher(sent["publisher"])
+    for name, allowed in (("types", _TYPES), ("container", _CONTAINER)):
+        if name in sent:
+            value = sent[name]
+            if isinstance(value, list):
+                raise ServerError(f"undefined method for an instance of Array ({name})")
+            members = value.items() if isinstance(value, dict) else ()
+            stored[name] = {key: member for key, member in members if key in allowed}
+    if "landingPage" in sent:
+        stored["landingPage"] = sent["landingPage"]
+
+
+def _publisher(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"name": value} if value else None
+    if not isinstance(value, dict):
+        return None
+    return {key: value[key] for key in _PUBLISHER if value.get(key) is not None} or None
+
+
+def _integer(value: Any) -> Any:
+    """As the database's integer column casts it: text that is no number becomes 0."""
+    if value is None or isinstance(value, bool):
+        return None if value is None else int(value)
+    if isinstance(value, (int, float)):
+        return int(value)
+    match = re.match(r"\s*([+-]?\d+)", str(value))
+    return int(match[1]) if match else (0 if str(value) else None)
+
+
+def _normalise(stored: Attributes, sent: Attributes) -> None:
+    if "language" in sent and stored.get("language"):
+        stored["language"] = _language(stored["language"])
+    if "subjects" in sent and isinstance(stored.get("subjects"), list):
+        stored["subjects"] = _subjects(stored["subjects"])
+    if "rightsList" in sent and isinstance(stored.get("rightsList"), list):
+        rights = [_right(entry) for entry in stored["rightsList"] if any(v is not None for v in entry.values())]
+        stored["rightsList"] = rights
+    if "types" in sent:
+        stored["types"] = {**_derived(stored["types"]), **stored["types"]}
+    if "geoLocations" in sent and isinstance(stored.get("geoLocations"), list):
+        stored["geoLocations"] = [
+            {key: member if key == "geoLocationPlace" else _numbers(member) for key, member in entry.items()}
+            for entry in stored["geoLocations"]
+        ]
+    if isinstance(stored.get("identifiers"), list):
+        stored["identifiers"] = [one for one in stored["identifiers"] if one.get("identifierType") != "DOI"]
+
+
+def _language(text: str) -> str | None:
+    codes = _languages()
+    code = codes.get(text.split("-")[0].lower()) or codes.get(text.lower())
+    if code:
+        return code
+    return text if re.match(r"^[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*$", text) else None
+
+
+@cache
+def _languages() -> dict[str, str]:
+    import json
+
+    table = json.loads(resources.files("syncd.sandbox").joinpath("languages.json").read_text(encoding="utf-8"))
+    codes: dict[str, str] = {}
+    for two, threes, names in table["languages"]:
+        for word in (two, *threes, *names):
+            codes[word.lower()] = two
+    return codes
+
+
+def _subjects(entries: list[Any]) -> list[Any]:
+    kept: list[Any] = []
+    for entry in entries:
+        clean = {key: value for key, value in entry.items() if value is not None}
+        if isinstance(clean.get("subject"), str):
+            text = html.escape(html.unescape(_KEPT_TAGS.sub("", clean["subject"])), quote=False)
+            text = re.sub(r"&lt;(/?(?:strong|em|b|i|code|pre|sub|sup|br))&gt;", r"<\1>", text)
+            clean["subject"] = re.sub(r"\s+", " ", text).strip()
+        if clean and clean not in kept:
+            kept.append(clean)
+    return kept
+
+
+def _right(entry: dict[str, Any]) -> dict[str, Any]:
+    found = _licence(entry)
+    if found is None:
+        identifier = entry.get("rightsIdentifier")
+        lower = {"rightsIdentifier": identifier.lower()} if isinstance(identifier, str) else {}
+        return {key: value for key, value in {**entry, **lower}.items() if value is not None}
+    licence_id, name, address = found
+    expanded = {
+        "rights": name,
+        "rightsUri": address,
+        "rightsIdentifier": licence_id.lower(),
+        "rightsIdentifierScheme": "SPDX",
+        "schemeUri": "https://spdx.org/licenses/",
+    }
+    return {**expanded, "lang": entry["lang"]} if entry.get("lang") else expanded
+
+
+def _licence(entry: dict[str, Any]) -> Any:
+    identifier = str(entry.get("rightsIdentifier") or "").lower()
+    rights = entry.get("rights")
+    address = rights
+    if isinstance(rights, str) and "creativecommons.org" in rights:
+        plain = rights.replace("http://", "https://").rstrip("/")
+        address = licences()["ccUrlNormalisation"].get(plain, rights)
+    for row in licences()["licenses"]:
+        if row[0].lower() == identifier or row[1] == rights or (rights and row[2] == address):
+            return row
+    return None
+
+
+def _derived(types: dict[str, Any]) -> dict[str, str]:
+    """The four derived keys: by free text first, then by general type, then the fallback."""
+    tables = load()["derivedTypes"]
+    words = re.split(r"[\s_-]+", str(types.get("resourceType") or ""))
+    camel = "".join(word[:1].upper() + word[1:] for word in words)
+    general = tables["byResourceTypeGeneral"].get(types.get("resourceTypeGeneral"), {})
+    free = tables["byResourceType"].get(camel, {})
+    return {key: free.get(key, general.get(key, default)) for key, default in tables["fallback"].items()}
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _numbers(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_numbers(member) for member in value]
+    if isinstance(value, str):
+        try:
+            return float(value) if "." in value else int(value)
+        except ValueError:
+            return value
+    return value

@@ -1,0 +1,85 @@
+"""The accounts and DOIs that the sandbox holds, and how they are set up and read out as a whole."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+Attributes = dict[str, Any]
+
+
+@dataclass
+class Account:
+    """One repository account."""
+
+    name: str
+    id: str
+    password: str
+    prefixes: list[str]
+    domains: str = "*"
+    active: bool = True
+
+    @property
+    def key(self) -> str:
+        """The id as DataCite writes it back."""
+        return self.id.lower()
+
+
+@dataclass
+class StoredDoi:
+    """One DOI as the server's database has it."""
+
+    number: int
+    doi: str
+    account: Account
+    created: datetime
+    updated: datetime
+    state: str = "draft"
+    attributes: Attributes = field(default_factory=dict)
+    registered: datetime | None = None
+    has_xml: bool = False
+    metadata_version: int = 0
+
+    def copy(self) -> "StoredDoi":
+        """A copy to change and, if everything is right, to put in its place."""
+        other = copy.copy(self)
+        other.attributes = copy.deepcopy(self.attributes)
+        return other
+
+
+def default_accounts() -> dict[str, Account]:
+    """The account that a sandbox starts with when nobody says otherwise."""
+    return {"demo": Account("demo", "DATACITE.DEMO", "demo", ["10.5072"])}
+
+
+class World:
+    """All that DataCite knows."""
+
+    def __init__(
+        self, accounts: Mapping[str, Account] | None = None, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        self.accounts: dict[str, Account] = dict(accounts or default_accounts())
+        self.dois: dict[str, StoredDoi] = {}
+        self.now: Callable[[], datetime] = clock or (lambda: datetime.now(UTC))
+        self.handles_answer = True
+        self._numbers = 0
+
+    def account(self, account_id: str) -> Account | None:
+        """The account with this id, in any case, or with this name."""
+        wanted = account_id.lower()
+        for account in self.accounts.values():
+            if wanted in (account.key, account.name):
+                return account
+        return None
+
+    def new(self, doi: str, account: Account) -> StoredDoi:
+        """A DOI that does not exist yet; ``keep`` makes it exist."""
+        self._numbers += 1
+        now = self.now()
+        return StoredDoi(self._numbers, doi.lower(), account, now, now)
+
+    def keep(self, stored: StoredDoi) -> None:
+        """Commit: from now on the DOI is so."""
+        stored.updated = self.now()
+        self.dois[stored.doi] = stored

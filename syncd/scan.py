@@ -1,0 +1,224 @@
+"""Compare every record with what we noted of it, and note what differs.
+
+A record whose raw row is known costs one comparison of digests: it is not decoded, not mapped, not written.
+What was seen is kept as one bit per row of ours, not as keys; so the platform's sort order does not matter,
+and five million records need 600 kB. After a full scan, a row of ours without its bit is a record that is gone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import structlog
+
+from syncd.config import AccountSettings
+from syncd.datacite.validation import doi_problem, owned
+from syncd.errors import BusyError, SafetyError
+from syncd.model import Desired, Problem, Row, State
+from syncd.platforms import Platform
+from syncd.store import Store
+from syncd.store.dois import FOREIGN, GONE_DIGEST, LANE_STATE, LANE_UPDATE, Note, Stored
+
+_log = structlog.get_logger()
+_LEASE = timedelta(minutes=10)
+_HALF_GONE_FROM = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One record that differs from what we noted.
+
+    Attributes:
+        note: What is to be remembered.
+        stored: Our row so far; None for a DOI that is new to us.
+        desired: What DataCite should hold; None when the mapping could not say.
+    """
+
+    note: Note
+    stored: Stored | None
+    desired: Desired | None
+
+    @property
+    def same_content(self) -> bool:
+        """Whether only the raw row differs: the record was touched, what DataCite should hold was not."""
+        stored, note = self.stored, self.note
+        return (
+            stored is not None
+            and note.quarantine is None
+            and (stored.desired_digest, stored.record_key, stored.standing, stored.rival_key)
+            == (note.desired_digest, note.record_key, note.standing, None)
+        )
+
+
+@dataclass
+class ScanCounts:
+    """What a scan saw."""
+
+    records: int = 0
+    without_doi: int = 0
+    untouched: int = 0
+    touched: int = 0
+    changed: int = 0
+    gone: int = 0
+
+
+class Scan:
+    """One look at a platform's records."""
+
+    def __init__(self, account: AccountSettings, platform: Platform, store: Store) -> None:
+        self._account = account
+        self._platform = platform
+        self._store = store
+        self.counts = ScanCounts()
+        self._seen = _Seen(store.dois.highest_id(account.id))
+
+    def differences(self, *, full: bool, since: object = None) -> Iterator[list[Finding]]:
+        """What differs, page by page; nothing is written.
+
+        Args:
+            full: Look at all records, and so find the ones that are gone as well.
+            since: Otherwise: the watermark from which changes are asked for.
+        """
+        pages = self._platform.all() if full else self._platform.changed(since)
+        for page in pages:
+            yield self._examine(page)
+        if full:
+            yield from self._gone()
+
+    def run(self, *, full: bool, since: object, holder: str, accept_missing: bool) -> None:
+        """Note everything that differs.
+
+        Raises:
+            BusyError: Another process scans this account.
+            SafetyError: The platform suddenly has no records, or half of them are missing.
+        """
+        lease = f"scan:{self._account.id}"
+        runs = self._store.runs
+        if not runs.take_lease(lease, holder, _LEASE):
+            raise BusyError(f"another process scans {self._account.id} now", hint="try again in a few minutes")
+        try:
+            for findings in self.differences(full=full, since=since):
+                if findings and findings[0].note.gone and not accept_missing:
+                    self._refuse_an_emptied_source()
+                self._note(findings)
+                if not runs.take_lease(lease, holder, _LEASE):
+                    raise BusyError(f"the lease of this scan of {self._account.id} was lost", hint="run it again")
+        finally:
+            runs.release_lease(lease, holder)
+
+    def _examine(self, page: Sequence[Row]) -> list[Finding]:
+        self.counts.records += len(page)
+        rows = [row for row in page if row.doi]
+        self.counts.without_doi += len(page) - len(rows)
+        known = self._store.dois.of_records(self._account.id, [row.key for row in rows])
+        candidates = []
+        for row in rows:
+            stored = next((one for one in known.get(row.key, ()) if one.doi == row.doi), None)
+            if stored is not None:
+                self._seen.add(stored.id)
+                if stored.row_digest == row.digest and stored.rival_key is None:
+                    self.counts.untouched += 1
+                    continue
+            candidates.append((row, stored))
+        return self._findings(candidates)
+
+    def _findings(self, candidates: Sequence[tuple[Row, Stored | None]]) -> list[Finding]:
+        strangers = [row.doi for row, stored in candidates if stored is None]
+        others = self._store.dois.of_dois(self._account.id, strangers)
+        found: dict[str, Finding] = {}
+        for row, stored in candidates:
+            finding = self._finding(row, stored or others.get(row.doi), found.get(row.doi))
+            if finding is not None:
+                found[row.doi] = finding
+        return list(found.values())
+
+    def _finding(self, row: Row, stored: Stored | None, earlier: Finding | None) -> Finding | None:
+        if earlier is not None:
+            return replace(earlier, note=_contested(earlier.note, row.key), desired=None)
+        if stored is not None:
+            self._seen.add(stored.id)
+            # The other record that claims this DOI: the one noted, when this row is not it.
+            rival = stored.record_key if stored.record_key != row.key else stored.rival_key
+            if rival is not None and rival != row.key and self._still_claims(rival, row.doi):
+                contested = {stored.record_key, row.key, rival}
+                if stored.rival_key is not None and {stored.record_key, stored.rival_key} == contested:
+                    return None
+                mine = Note(row.doi, stored.record_key, None, None, State.NONE)
+                return Finding(_contested(mine, row.key if rival == stored.record_key else rival), stored, None)
+        mapped = self._platform.map(row)
+        note = note_of(row, mapped, stored, self._account)
+        return Finding(note, stored, mapped if isinstance(mapped, Desired) else None)
+
+    def _still_claims(self, key: str, doi: str) -> bool:
+        other = self._platform.one(key)
+        return other is not None and other.doi == doi
+
+    def _gone(self) -> Iterator[list[Finding]]:
+        """Our rows that the platform did not show: counted first, so that too many can stop the run."""
+        self.counts.gone = sum(len(page) for page in self._unseen())
+        for page in self._unseen():
+            notes = [
+                Note(one.doi, one.record_key, None, GONE_DIGEST, State.NONE, LANE_STATE, gone=True) for one in page
+            ]
+            yield [Finding(note, stored, None) for note, stored in zip(notes, page, strict=True)]
+
+    def _unseen(self) -> Iterator[list[Stored]]:
+        for page in self._store.dois.present(self._account.id, self._seen.highest):
+            unseen = [stored for stored in page if stored.id not in self._seen]
+            if unseen:
+                yield unseen
+
+    def _refuse_an_emptied_source(self) -> None:
+        gone, present = self.counts.gone, self.counts.records
+        if present == 0 or (gone >= _HALF_GONE_FROM and gone > present):
+            raise SafetyError(
+                f"{gone} records of {self._account.id} are missing from the platform, {present} are there:"
+                " nothing was changed or sent",
+                hint="if they were really removed: syncd sync --accept-missing",
+            )
+
+    def _note(self, findings: Sequence[Finding]) -> None:
+        touched = [one for one in findings if one.same_content]
+        changed = [one for one in findings if not one.same_content]
+        self.counts.touched += len(touched)
+        self.counts.changed += sum(not one.note.gone for one in changed)
+        self._store.dois.touch([(one.stored.id, one.note.row_digest or "") for one in touched if one.stored])
+        if changed:
+            self._store.dois.note(self._account.id, [(one.note, one.stored) for one in changed])
+
+
+class _Seen:
+    """One bit for each row of ours up to the highest that existed when the scan began."""
+
+    def __init__(self, highest: int) -> None:
+        self.highest = highest
+        self._bits = bytearray(highest // 8 + 1)
+
+    def add(self, row_id: int) -> None:
+        if row_id <= self.highest:
+            self._bits[row_id >> 3] |= 1 << (row_id & 7)
+
+    def __contains__(self, row_id: int) -> bool:
+        return bool(self._bits[row_id >> 3] & 1 << (row_id & 7))
+
+
+def note_of(row: Row, mapped: Desired | Problem, stored: Stored | None, account: AccountSettings) -> Note:
+    """What to remember of a row. Pure."""
+    held = stored.synced_state if stored else State.NONE
+    if not owned(row.doi, account.prefixes):
+        return Note(row.doi, row.key, row.digest, None, State.NONE, standing=FOREIGN)
+    if isinstance(mapped, Desired) and held is State.NONE and mapped.state is not State.NONE:
+        mapped = doi_problem(row.doi) or mapped
+    if isinstance(mapped, Problem):
+        quarantine = (mapped.cause, str(mapped))
+        return Note(row.doi, row.key, row.digest, None, State.NONE, quarantine=quarantine)
+    # Whatever becomes visible or invisible goes before corrections.
+    visibility = State.FINDABLE in (held, mapped.state) and held is not mapped.state
+    lane = LANE_STATE if visibility else LANE_UPDATE
+    return Note(row.doi, row.key, row.digest, mapped.digest, mapped.state, lane)
+
+
+def _contested(note: Note, rival: str) -> Note:
+    """Two records claim one DOI: neither is sent until one of them gives it up."""
+    message = f"{note.doi} is claimed by the records {note.record_key} and {rival}"
+    return replace(note, row_digest=None, desired_digest=None, rival_key=rival, quarantine=("doi_duplicate", message))
