@@ -15,8 +15,8 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never go back."""
 
-    def sleep(self, seconds: float) -> None:
-        """Wait; a stop may end the wait early."""
+    def sleep(self, seconds: float) -> bool:
+        """Wait; returns whether a stop ended the wait."""
 
 
 class SystemClock:
@@ -33,6 +33,6 @@ class SystemClock:
         """Seconds that never go back."""
         return time.monotonic()
 
-    def sleep(self, seconds: float) -> None:
-        """Wait, or return at once when ``stop`` is set."""
-        self.stop.wait(max(0.0, seconds))
+    def sleep(self, seconds: float) -> bool:
+        """Wait; returns True, at once, when ``stop`` is set."""
+        return self.stop.wait(max(0.0, seconds))

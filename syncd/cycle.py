@@ -64,6 +64,7 @@ def run(
     accept_missing: bool = False,
     clock: Clock | None = None,
     stopping: Callable[[], bool] = lambda: False,
+    tell: Callable[[ScanCounts | SendCounts], None] = lambda _counts: None,
 ) -> Report:
     """Scan one account and send until nothing is due.
 
@@ -72,6 +73,7 @@ def run(
             and an earlier full scan left a watermark.
         accept_missing: Go on although half of the records, or all, are missing.
         stopping: Asked between two records; True ends the pass early.
+        tell: Given the live counts of each half when it begins.
 
     Raises:
         SyncdError: The pass could not go on; what was settled until then stays.
@@ -91,7 +93,7 @@ def run(
         store.runs.bind(account.id, settings.datacite.base_url, platform.identity)
         limiter.prepare()
         _end_pauses_that_end_by_trying(store.runs, account.id)
-        counts = scan(account, platform, store, full=full, accept_missing=accept_missing)
+        counts = scan(account, platform, store, full=full, accept_missing=accept_missing, tell=tell)
         sender = Sender(
             account,
             settings.datacite,
@@ -102,6 +104,7 @@ def run(
             owner=_process_name(),
             stopping=stopping,
         )
+        tell(sender.counts)
         send(account, store, sender)
         return Report(account.id, counts, sender.counts)
     finally:
@@ -110,12 +113,19 @@ def run(
 
 
 def scan(
-    account: AccountSettings, platform: Platform, store: Store, *, full: bool, accept_missing: bool = False
+    account: AccountSettings,
+    platform: Platform,
+    store: Store,
+    *,
+    full: bool,
+    accept_missing: bool = False,
+    tell: Callable[[ScanCounts | SendCounts], None] = lambda _counts: None,
 ) -> ScanCounts:
     """The first half: note what differs."""
     since = store.runs.watermark(account.id)
     full = full or since is None or not platform.finds_changes
     look = Scan(account, platform, store)
+    tell(look.counts)
     run_id = store.runs.start(account.id, FULL if full else CHANGED)
     try:
         look.run(full=full, since=since, holder=_process_name(), accept_missing=accept_missing)

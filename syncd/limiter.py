@@ -60,7 +60,7 @@ class Limiter:
 
     @contextmanager
     def slot(self, *, mass: bool = False, patience: float = 30.0) -> Iterator[Slot | None]:
-        """A slot, or None when none came free within ``patience`` seconds."""
+        """A slot, or None when none came free within ``patience`` seconds or the program is to stop."""
         taken = self._take(self._reserve if mass else 0, patience)
         if taken is None:
             yield None
@@ -80,4 +80,5 @@ class Limiter:
             left = deadline - self._clock.monotonic()
             if left <= 0:
                 return None
-            self._clock.sleep(min(taken.total_seconds() + 0.001, left, _LONGEST_NAP))
+            if self._clock.sleep(min(taken.total_seconds() + 0.001, left, _LONGEST_NAP)):
+                return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from syncd import config
 from syncd.config import Settings
 from syncd.cycle import Report, connect, run
+from syncd.datacite.request import Put
 from syncd.demo import repository
 from syncd.model import Desired, Held
 from syncd.plan import decide
@@ -149,7 +150,7 @@ def _full_sizes(settings: Settings, edits: Sequence[repository.Edit]) -> dict[st
             row = platform.one(str(edit.work))
             desired = platform.map(row) if row else None
             step = decide(Held(), desired) if isinstance(desired, Desired) else None
-            sizes[edit.doi] = len(step.body()) if hasattr(step, "body") else 0
+            sizes[edit.doi] = len(step.body()) if isinstance(step, Put) else 0
         return sizes
     finally:
         platform.close()

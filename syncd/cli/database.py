@@ -1,0 +1,33 @@
+"""``syncd db``: our own tables."""
+
+from pathlib import Path
+
+import click
+
+from syncd.cli.options import config_option, load
+from syncd.store import Store, schema
+
+
+@click.group()
+def db() -> None:
+    """Create and upgrade syncd's own tables.
+
+    Example: syncd db upgrade
+    """
+
+
+@db.command()
+@config_option
+@click.pass_context
+def upgrade(ctx: click.Context, config_path: Path | None) -> None:
+    """Create the tables, or bring them to this version; harmless when they are.
+
+    Example: syncd db upgrade -c /etc/syncd/syncd.toml
+    """
+    settings = load(ctx, config_path)
+    store = Store.open(settings.state.url)
+    try:
+        revision = schema.upgrade(store.database)
+    finally:
+        store.close()
+    click.echo(f"The state database is at revision {revision}.")

@@ -1,0 +1,160 @@
+"""``syncd status``, ``failures`` and ``show``: they read our own tables only, daemon or not."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from syncd.causes import CAUSES
+from syncd.cli.options import account_option, accounts, config_option, json_option, load
+from syncd.cli.output import ago, console, emit_json, table
+from syncd.cycle import connect
+from syncd.errors import ExitCode
+from syncd.model import doi_name
+from syncd.store.reading import BUCKETS, Sum
+
+
+@click.command()
+@config_option
+@account_option
+@json_option
+@click.pass_context
+def status(ctx: click.Context, config_path: Path | None, account_id: str | None, as_json: bool) -> None:
+    """Where every DOI stands, and what is paused.
+
+    wanted = in sync + pending + quarantined + excluded + foreign, for every account.
+
+    Example: syncd status --json
+    """
+    settings = load(ctx, config_path, calm=True)
+    store = connect(settings)
+    try:
+        ids = [account.id for account in accounts(settings, account_id)]
+        sums = [store.reading.sum(one) for one in ids]
+        used, total = store.slots.in_use()
+        document: dict[str, Any] = {
+            "accounts": [{**asdict(one), "adds_up": one.adds_up} for one in sums],
+            "pauses": [asdict(pause) for pause in store.runs.pauses()],
+            "slots": {"in_use": used, "total": total},
+            "runs": {one: store.reading.last_runs(one) for one in ids},
+        }
+    finally:
+        store.close()
+    if as_json:
+        emit_json(document)
+        return
+    out = console()
+    out.print(sums_table(sums))
+    for pause in document["pauses"]:
+        cause = CAUSES.get(pause["cause"])
+        out.print(
+            f"paused: {pause['scope']}, {pause['cause']} for {ago(pause['since'])}: {pause['message']}", markup=False
+        )
+        if cause:
+            out.print(f"  → {cause.action}", markup=False)
+    out.print(f"{used} of {total} request slots in use")
+    for name, runs in document["runs"].items():
+        for run in runs:
+            out.print(f"last {run['kind']} of {name}: {run['started_at'][:19]} {run['result'] or 'running or killed'}")
+
+
+@click.command()
+@config_option
+@account_option
+@json_option
+@click.pass_context
+def failures(ctx: click.Context, config_path: Path | None, account_id: str | None, as_json: bool) -> None:
+    """The DOIs that failed, by cause, with what to do next.
+
+    Example: syncd failures --account DATACITE.EXAMPLE
+    """
+    settings = load(ctx, config_path, calm=True)
+    store = connect(settings)
+    try:
+        groups = [group for one in accounts(settings, account_id) for group in store.reading.failures(one.id)]
+    finally:
+        store.close()
+    if as_json:
+        emit_json([{**asdict(group), "next": _action(group.cause)} for group in groups])
+        return
+    print_failures(groups)
+
+
+@click.command()
+@click.argument("doi")
+@config_option
+@account_option
+@json_option
+@click.pass_context
+def show(ctx: click.Context, doi: str, config_path: Path | None, account_id: str | None, as_json: bool) -> int:
+    """Everything known about one DOI.
+
+    Example: syncd show 10.5072/example
+    """
+    settings = load(ctx, config_path, calm=True)
+    store = connect(settings)
+    try:
+        found = [store.reading.doi(one.id, doi_name(doi)) for one in accounts(settings, account_id)]
+    finally:
+        store.close()
+    known = [document for document in found if document is not None]
+    if as_json:
+        emit_json(known)
+    elif not known:
+        click.echo(f"{doi_name(doi)} is not known here. Is it in the platform? `syncd plan` looks.", err=True)
+    else:
+        for document in known:
+            _print_doi(document)
+    return ExitCode.DONE if known else ExitCode.RECORDS_FAILED
+
+
+def sums_table(sums: list[Sum]) -> Any:
+    """The sum per account as a table."""
+    rows = [
+        (one.account, one.wanted, *(getattr(one, bucket) for bucket in BUCKETS), ago(one.oldest_change)) for one in sums
+    ]
+    columns = ("account", "wanted", *(f"{'+' if n else '='} {b.replace('_', ' ')}" for n, b in enumerate(BUCKETS)))
+    return table((*columns, "oldest unsent"), rows, numbers=columns[1:])
+
+
+def print_failures(groups: Any) -> None:
+    """The groups as people read them."""
+    if not groups:
+        click.echo("No failures.")
+    for group in groups:
+        cause = CAUSES.get(group.cause)
+        waiting = "waits for a change" if group.quarantined else "is tried again by itself"
+        click.echo(f"{group.cause}: {group.count} in {group.account}, {waiting}")
+        click.echo(f"  {cause.sentence if cause else ''}")
+        click.echo(f"  {', '.join(group.dois)}{' …' if group.count > len(group.dois) else ''}")
+        click.echo(f"  {group.message}")
+        click.echo(f"  → {_action(group.cause)}")
+
+
+def _action(cause: str) -> str:
+    known = CAUSES.get(cause)
+    return known.action if known else "see `syncd show DOI`"
+
+
+def _print_doi(document: dict[str, Any]) -> None:
+    click.echo(f"{document['doi']}  {document['account']}  {document['bucket'].replace('_', ' ')}")
+    click.echo(
+        f"  record     {document['record_key']}{'  gone since ' + document['gone_at'] if document['gone_at'] else ''}"
+    )
+    click.echo(f"  wanted     {document['desired_state']}  {document['desired_digest'] or '-'}")
+    click.echo(f"  DataCite   {document['synced_state']}  {document['synced_digest'] or 'unknown or never sent'}")
+    if document["verified_at"]:
+        click.echo(f"  confirmed  {document['verified_at'][:19]}")
+    if document["cause"]:
+        click.echo(f"  failed     {document['cause']}: {document['message']}")
+        click.echo(f"             → {_action(document['cause'])}")
+        if document["next_try_at"]:
+            click.echo(f"             next attempt {document['next_try_at'][:19]}")
+    for write in document["writes"]:
+        attributes = ", ".join(write["attributes"]) or "no attributes"
+        event = f" {write['event']}" if write["event"] else ""
+        click.echo(
+            f"  {write['at'][:19]}  {write['method']}{event}  {write['status'] or 'no answer'}  {write['result']}"
+            f"  ({write['reason']}: {attributes}; {write['bytes']} bytes)"
+        )

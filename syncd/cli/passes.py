@@ -1,0 +1,243 @@
+"""``syncd plan`` and ``syncd sync``: see what would be sent, and send it."""
+
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+
+from syncd.cli.options import account_option, accounts, config_option, json_option, load
+from syncd.cli.output import console, emit_json, table
+from syncd.clock import SystemClock
+from syncd.config import Settings
+from syncd.cycle import Report, connect, run
+from syncd.errors import ExitCode
+from syncd.platforms import open_platform
+from syncd.preview import ACTIONS, Planned, preview
+from syncd.scan import ScanCounts
+from syncd.send import SendCounts
+
+_log = structlog.get_logger()
+_SHOWN = 20
+_LOG_EVERY = 30.0
+
+
+@click.command()
+@config_option
+@account_option
+@json_option
+@click.option("--exit-code", is_flag=True, help="Exit with 3 when something would be sent.")
+@click.pass_context
+def plan(ctx: click.Context, config_path: Path | None, account_id: str | None, as_json: bool, exit_code: bool) -> int:
+    """Show what a pass would send, and send nothing: reads the platform and our own tables.
+
+    Example: syncd plan --json
+    """
+    settings = load(ctx, config_path, calm=True)
+    return show_plan(settings, account_id, as_json=as_json, exit_code=exit_code)
+
+
+@click.command()
+@config_option
+@account_option
+@json_option
+@click.option("--quick", is_flag=True, help="Only records whose timestamps moved: fast, but no proof.")
+@click.option("--dry-run", is_flag=True, help="The same as `syncd plan`.")
+@click.option("--accept-missing", is_flag=True, help="Go on although half of the records are gone.")
+@click.pass_context
+def sync(
+    ctx: click.Context,
+    config_path: Path | None,
+    account_id: str | None,
+    as_json: bool,
+    quick: bool,
+    dry_run: bool,
+    accept_missing: bool,
+) -> int:
+    """One pass: scan the platform, then send until nothing is due.
+
+    Example: syncd sync --account DATACITE.EXAMPLE
+    """
+    settings = load(ctx, config_path, calm=sys.stderr.isatty())
+    if dry_run:
+        return show_plan(settings, account_id, as_json=as_json, exit_code=False)
+    store = connect(settings)
+    clock = SystemClock()
+    try:
+        with _stopped_by_signals(clock), _progress() as progress:
+            reports = [
+                run(
+                    settings,
+                    account,
+                    store,
+                    full=not quick,
+                    accept_missing=accept_missing,
+                    clock=clock,
+                    stopping=clock.stop.is_set,
+                    tell=progress.watch,
+                )
+                for account in accounts(settings, account_id)
+            ]
+        sums = [store.reading.sum(report.account) for report in reports]
+    finally:
+        store.close()
+    if as_json:
+        emit_json([_as_json(report) for report in reports])
+    else:
+        from syncd.cli.looking import sums_table
+
+        for report in reports:
+            click.echo(_sentence(report))
+        console().print(sums_table(sums))
+    return ExitCode.INTERRUPTED if clock.stop.is_set() else _exit_code(reports)
+
+
+def show_plan(settings: Settings, account_id: str | None, *, as_json: bool, exit_code: bool) -> int:
+    """Print the plan of each account; the exit code says whether anything would be sent."""
+    store = connect(settings)
+    documents = []
+    requests = 0
+    try:
+        for account in accounts(settings, account_id):
+            platform = open_platform(account)
+            try:
+                planned = list(preview(account, platform, store))
+            finally:
+                platform.close()
+            requests += sum(one.action not in ("set aside", "foreign") for one in planned)
+            documents.append((account.id, planned))
+    finally:
+        store.close()
+    if as_json:
+        emit_json([{"account": name, "plan": [one.as_json() for one in planned]} for name, planned in documents])
+    else:
+        for name, planned in documents:
+            _print_plan(name, planned)
+    return ExitCode.CHANGES if exit_code and requests else ExitCode.DONE
+
+
+def _print_plan(account: str, planned: list[Planned]) -> None:
+    counts = Counter(one.action for one in planned)
+    if not planned:
+        click.echo(f"{account}: nothing to do, DataCite is up to date as far as known.")
+        return
+    summary = ", ".join(f"{counts[action]} {action}" for action in ACTIONS if counts[action])
+    size = sum(one.bytes for one in planned)
+    click.echo(f"{account}: {summary}; {size:,} bytes in request bodies")
+    for action in ACTIONS:
+        rows = [one for one in planned if one.action == action]
+        if rows:
+            console().print(_plan_table(action, rows[:_SHOWN]))
+        if len(rows) > _SHOWN:
+            click.echo(f"… and {len(rows) - _SHOWN:,} more to {action}; --json has all")
+
+
+def _plan_table(action: str, rows: list[Planned]) -> Any:
+    cells = [(one.doi, one.reason, ", ".join(one.attributes), one.bytes) for one in rows]
+    return table((action, "why", "attributes", "bytes"), cells, numbers=("bytes",))
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    sent = {name: value for name, value in vars(report.send).items() if name not in ("lock", "failures_in_a_row")}
+    return {"account": report.account, "scan": asdict(report.scan), "send": sent}
+
+
+def _sentence(report: Report) -> str:
+    scan, send = report.scan, report.send
+    words = (
+        f"{report.account}: {scan.records:,} records read, {scan.changed:,} changed, {scan.gone:,} gone;"
+        f" {send.requests:,} requests, {send.accepted:,} accepted, {send.rejected:,} failed, {send.deferred:,} to retry"
+    )
+    if send.halted:
+        words += "\n  → the credentials were not accepted: syncd status"
+    elif send.paused:
+        words += "\n  → sending is paused: syncd status"
+    elif send.rejected:
+        words += "\n  → syncd failures"
+    return words
+
+
+def _exit_code(reports: list[Report]) -> ExitCode:
+    if any(report.send.halted for report in reports):
+        return ExitCode.CREDENTIALS
+    if any(report.send.paused for report in reports):
+        return ExitCode.UNREACHABLE
+    if any(report.send.rejected or report.send.deferred for report in reports):
+        return ExitCode.RECORDS_FAILED
+    return ExitCode.DONE
+
+
+@contextmanager
+def _stopped_by_signals(clock: SystemClock) -> Iterator[None]:
+    """The first signal lets what is on its way finish; the second ends at once."""
+
+    def stop(number: int, _frame: Any) -> None:
+        clock.stop.set()
+        signal.signal(number, signal.SIG_DFL)
+        click.echo("stopping: requests on their way are finished first; again to stop at once", err=True)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Watcher:
+    """Shows live counts: in one line on a terminal, as a log line every 30 s elsewhere."""
+
+    def __init__(self) -> None:
+        self._counts: ScanCounts | SendCounts | None = None
+        self._done = threading.Event()
+        self._terminal = sys.stderr.isatty()
+
+    def watch(self, counts: ScanCounts | SendCounts) -> None:
+        """From now on these are shown."""
+        self._counts = counts
+
+    def show(self) -> None:
+        """Until the end."""
+        last_log = time.monotonic()
+        while not self._done.wait(0.2):
+            if self._counts is None:
+                continue
+            if self._terminal:
+                click.echo(f"\r\x1b[K{self._line()}", err=True, nl=False)
+            elif time.monotonic() - last_log >= _LOG_EVERY:
+                last_log = time.monotonic()
+                _log.info("pass.progress", progress=self._line())
+        if self._terminal:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+    def end(self) -> None:
+        """Show no more."""
+        self._done.set()
+
+    def _line(self) -> str:
+        counts = self._counts
+        if isinstance(counts, ScanCounts):
+            return f"scanning: {counts.records:,} records, {counts.changed:,} changed"
+        if counts is None:
+            return ""
+        return f"sending: {counts.requests:,} requests, {counts.rejected:,} failed, {counts.deferred:,} to retry"
+
+
+@contextmanager
+def _progress() -> Iterator[_Watcher]:
+    watcher = _Watcher()
+    thread = threading.Thread(target=watcher.show, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield watcher
+    finally:
+        watcher.end()
+        thread.join()

@@ -1,0 +1,48 @@
+"""``syncd sandbox``: a local DataCite."""
+
+import ipaddress
+import re
+from pathlib import Path
+
+import click
+
+from syncd import logs
+from syncd.errors import UsageError
+from syncd.sandbox.firewall import Firewall
+from syncd.sandbox.server import RunningSandbox, Sandbox, load_world
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8085, show_default=True, help="0 picks a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Beyond loopback only with --expose.")
+@click.option("--expose", is_flag=True, help="Really listen beyond loopback: it has no secrets, and no protection.")
+@click.option("--world", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Accounts and DOIs, JSON.")
+@click.option("--rate-limit", default="3000/300", show_default=True, metavar="N/SECONDS", help="The firewall's limit.")
+@click.option("--throttle-status", type=click.Choice(["429", "403"]), default="429", show_default=True)
+def sandbox(port: int, host: str, expose: bool, world: Path | None, rate_limit: str, throttle_status: str) -> None:
+    """Serve a local DataCite to try things with; prints its address when it is ready.
+
+    Without --world there is one account: DATACITE.DEMO, password demo, prefix 10.5072.
+
+    Example: syncd sandbox --port 0
+    """
+    logs.configure("warning")
+    match = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)", rate_limit)
+    if match is None:
+        raise UsageError("--rate-limit looks like 3000/300: requests, and seconds")
+    if not (ipaddress.ip_address(host).is_loopback or expose):
+        raise UsageError(f"{host} is not loopback", hint="the sandbox has no protection; add --expose if you mean it")
+    application = Sandbox(firewall=Firewall(int(match[1]), float(match[2]), int(throttle_status)))
+    if world is not None:
+        try:
+            load_world(application, world.read_text(encoding="utf-8"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{world} is no world file: {error}") from error
+    try:
+        running = RunningSandbox(application, host, port)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="--port 0 picks a free port"
+        ) from error
+    click.echo(f"DataCite sandbox at {running.address}")
+    running.serve()

@@ -1,0 +1,160 @@
+"""``syncd init`` and ``check-config``: from nothing to a configuration that holds."""
+
+import json
+from pathlib import Path
+
+import click
+
+from syncd.cli.options import config_option, load
+from syncd.errors import ConfigurationError, UsageError
+from syncd.model import MANAGED_ATTRIBUTES
+
+_UNDERSTOOD = ("record_key", "doi", "status", "url", "modified")
+
+
+@click.command()
+@click.option("--platform", type=click.Choice(["sql"]), default="sql", show_default=True)
+@click.option("--url", help="The platform's database, e.g. postgresql://reader@/repository; looked at, not written.")
+@click.option("--view", help="A table or view with one row per record: its columns are written into the queries.")
+@click.option("--output", type=click.Path(path_type=Path), default="syncd.toml", show_default=True)
+def init(platform: str, url: str | None, view: str | None, output: Path) -> None:
+    """Write a commented configuration from a database.
+
+    Example: syncd init --platform sql --url sqlite:////srv/repository.db --view datacite_records
+    """
+    if output.exists():
+        raise UsageError(f"{output} exists already", hint="choose another place with --output")
+    if view and not url:
+        raise UsageError("--view needs --url", hint="say in which database the view is")
+    columns = _columns(url, view) if url and view else None
+    output.write_text(_configuration(platform, url, view, columns), encoding="utf-8")
+    output.chmod(0o600)
+    click.echo(f"Wrote {output}. Fill in what is marked with CHANGE, then:")
+    click.echo(f"  syncd check-config -c {output}\n  syncd db upgrade -c {output}\n  syncd plan -c {output}")
+
+
+@click.command("check-config")
+@config_option
+@click.pass_context
+def check_config(ctx: click.Context, config_path: Path | None) -> None:
+    """Check the configuration offline, all mistakes at once; exit code 78 when there are any.
+
+    Example: syncd check-config -c /etc/syncd/syncd.toml
+    """
+    from syncd.platforms.mapping import mapper
+
+    settings = load(ctx, config_path, calm=True)
+    mistakes = []
+    for account in settings.accounts:
+        for check in (account.secret, lambda one=account: mapper(one.source.mapping)):
+            try:
+                check()
+            except ConfigurationError as error:
+                mistakes.append(f"  {account.id}: {error.message}")
+    if mistakes:
+        raise ConfigurationError("the configuration has mistakes:\n" + "\n".join(mistakes))
+    click.echo(f"The configuration is right: {len(settings.accounts)} account(s), {settings.datacite.base_url}.")
+
+
+def _columns(url: str, view: str) -> list[str]:
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from syncd.platforms.connection import open_engine
+
+    engine = open_engine(url, 30)
+    try:
+        return [column["name"] for column in inspect(engine).get_columns(view)]
+    except SQLAlchemyError as error:
+        raise ConfigurationError(f"{view} cannot be looked at: {getattr(error, 'orig', None) or error}") from error
+    finally:
+        engine.dispose()
+
+
+def _configuration(platform: str, url: str | None, view: str | None, columns: list[str] | None) -> str:
+    source = view or "datacite_records  -- CHANGE: your table or view, one row per record"
+    found = (
+        columns
+        if columns is not None
+        else [*_UNDERSTOOD, "titles", "creators", "publisher", "publication_year", "types"]
+    )
+    names = {column.replace("_", "").lower() for column in found}
+    key = "record_key" if "record_key" in found else f"{_first_key(found)} AS record_key"
+    others = [column for column in found if column not in ("record_key", _first_key(found))]
+    missing = [name for name in ("doi", "status") if name not in names]
+    select = ",\n       ".join([key, *others, *(f"CHANGE AS {name}" for name in missing)])
+    ignored = sorted(column for column in others if not _meant(column))
+    note = (
+        f"# These columns are not named like DataCite attributes and are ignored: {', '.join(ignored)}\n"
+        if ignored
+        else ""
+    )
+    modified = "modified" if "modified" in names else "CHANGE_modified"
+    return f"""\
+# syncd: keeps DataCite true. Every setting can also come from the environment, e.g. SYNCD_DATACITE__HOST.
+
+[state]
+# syncd's own tables: SQLite (one host) or PostgreSQL (several processes and hosts).
+url = "sqlite:///syncd-state.db"
+
+[datacite]
+# "test" until you trust it, then "production"; or the address of `syncd sandbox`.
+host = "test"
+contact = "CHANGE@example.org"          # DataCite writes here if something is wrong
+
+[[accounts]]
+id = "CHANGE.REPOSITORY"                # your DataCite repository account
+password_file = "/etc/syncd/password"   # CHANGE; readable by syncd's user only
+prefixes = ["10.5072"]                  # CHANGE
+# domains = "*.example.org"             # as at DataCite, if your account is limited to some hosts
+
+[accounts.source]
+platform = {json.dumps(platform)}
+url = {json.dumps(url or "postgresql://reader@/repository")}
+# The landing page, when no column `url` holds it; {{column}} stands for a column of the query.
+# landing_page = "https://repository.example.org/{{record_key}}"
+
+{note}# One row per record: record_key and doi, status, modified, and columns named like DataCite attributes
+# (titles, creators, publicationYear or publication_year, …), as JSON or as plain text.
+all = \"\"\"
+SELECT {select}
+  FROM {source}
+\"\"\"
+one = \"\"\"
+SELECT * FROM (
+SELECT {select}
+  FROM {source}
+) AS record WHERE record.record_key = :key
+\"\"\"
+# The quick look between two full scans; leave it out if no column tells when a record changed.
+changed = \"\"\"
+SELECT * FROM (
+SELECT {select}
+  FROM {source}
+) AS record WHERE record.{modified} >= :since
+\"\"\"
+
+# What a record's status means: findable, registered (withdrawn), draft, or none (no DOI at DataCite).
+# A status that is not here is never published; it is reported.
+[accounts.source.states]
+published = "findable"
+draft = "draft"
+withdrawn = "registered"
+"""  # noqa: S608 - a file for the operator to read and change
+
+
+def _first_key(columns: list[str]) -> str:
+    for name in ("record_key", "id", "uuid", "key"):
+        if name in columns:
+            return name
+    return columns[0]
+
+
+def _meant(column: str) -> bool:
+    bare = column.replace("_", "").lower()
+    known = {name.lower() for name in MANAGED_ATTRIBUTES} | {
+        "resourcetype",
+        "resourcetypegeneral",
+        "alternateidentifiers",
+    }
+    return bare in known or column in _UNDERSTOOD
