@@ -65,7 +65,7 @@ def _tell(out: Console, chapter: str, story: Story, address: str) -> None:
             scan, send = story.first.scan, story.first.send
             out.rule("First pass", align="left")
             out.print(
-                f"{scan.records} records read, {story.first_requests} PUT requests: one for each record that may be sent.\n"
+                f"{scan.records} records read, {story.first_requests} PUT requests: one per record that may be sent.\n"
                 f"{send.unneeded} need no DOI (restricted, or withdrawn before DataCite had them),"
                 f" {scan.without_doi} has none, {send.rejected} is invalid and was stopped before it cost a request."
             )

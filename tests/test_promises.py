@@ -1,0 +1,478 @@
+"""The promises of the design, each on a real repository, a real store and a real HTTP server."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from syncd.errors import SafetyError
+from syncd.store.runs import HOST
+from tests.site import PREFIX, Site
+
+NEW_TITLE = [{"title": "Another title"}]
+
+
+def test_only_changed_an_unchanged_record_costs_no_request(site: Site) -> None:
+    site.add(1)
+    site.sync()
+    site.requests.clear()
+
+    report = site.sync()
+
+    assert site.requests == []
+    assert (report.scan.untouched, report.send.requests) == (1, 0)
+
+
+def test_only_changed_a_touched_record_costs_no_request(site: Site) -> None:
+    site.add(1)
+    site.sync()
+    site.requests.clear()
+    site.execute("UPDATE record SET metadata = ' ' || metadata, modified = '2026-05-05 05:05:05'")
+
+    report = site.sync()
+
+    assert site.requests == []
+    assert report.scan.touched == 1
+
+
+def test_smallest_request_only_the_changed_attribute_is_sent(site: Site) -> None:
+    site.add(1)
+    site.sync()
+    site.edit(1, titles=NEW_TITLE)
+
+    site.sync()
+
+    assert site.row(1)["writes"][0]["attributes"] == ["titles"]
+    assert site.title(1) == "Another title"
+
+
+def test_smallest_request_a_removed_attribute_is_cleared_explicitly(site: Site) -> None:
+    site.add(1, subjects=[{"subject": "one"}], language="en")
+    site.sync()
+    site.edit(1, titles=NEW_TITLE)
+
+    site.sync()
+
+    stored = site.remote(1)
+    assert stored is not None
+    assert site.row(1)["writes"][0]["attributes"] == ["language", "subjects", "titles"]
+    assert (stored.attributes["subjects"], stored.attributes["language"]) == ([], None)
+
+
+def test_nothing_lost_an_answer_that_never_arrived_is_followed_by_the_complete_record(site: Site) -> None:
+    site.add(1)
+    site.sync()
+    site.edit(1, titles=NEW_TITLE)
+    site.fault("reset-after-commit", method="PUT")
+    site.grace = "1h"
+    site.sync()
+    assert site.title(1) == "Another title"  # DataCite committed, and we do not know
+    assert site.row(1)["bucket"] == "pending"
+    site.edit(1, titles=[{"title": "A title"}])  # the platform reverts the edit
+    site.requests.clear()
+    site.sync()
+    assert site.requests == []  # it rests for the grace time, so that a late arrival cannot win
+
+    site.grace = "0s"
+    _make_due(site)
+    site.sync()
+
+    assert len(site.requests) == 1
+    assert site.title(1) == "A title"
+    last = site.row(1)["writes"][0]
+    assert len(last["attributes"]) == 21  # every managed attribute
+    assert site.row(1)["bucket"] == "in_sync"
+
+
+def test_nothing_lost_a_doi_that_vanished_at_datacite_is_sent_complete_at_once(site: Site) -> None:
+    site.add(1, status="draft")
+    site.sync()
+    del site.sandbox.application.world.dois[f"{PREFIX}/r1"]
+    site.edit(1, titles=NEW_TITLE)
+    site.requests.clear()
+
+    site.sync()
+
+    assert [request["status"] for request in site.requests] == [201, 200]
+    writes = site.row(1)["writes"]
+    assert (writes[1]["result"], writes[1]["attributes"]) == ("recreated", ["titles"])
+    assert len(writes[0]["attributes"]) == 21
+    stored = site.remote(1)
+    assert stored is not None
+    assert stored.attributes["creators"][0]["name"] == "Doe, Jane"
+
+
+@pytest.mark.parametrize("kind", ["reset", "garbage", "truncate", "status"])
+def test_nothing_lost_every_kind_of_broken_answer_is_repeated_until_it_is_there(site: Site, kind: str) -> None:
+    site.add(1)
+    site.fault(kind)
+    site.sync()
+    assert site.row(1)["bucket"] == "pending"
+
+    _make_due(site)
+    site.sync()
+
+    assert site.row(1)["bucket"] == "in_sync"
+    assert site.title(1) == "A title"
+
+
+def test_newest_wins_what_is_sent_is_what_the_platform_says_at_the_moment_of_sending(site: Site) -> None:
+    site.add(1)
+    settings = site.settings
+    from syncd import cycle
+    from syncd.platforms import open_platform
+
+    platform = open_platform(settings.accounts[0])
+    cycle.scan(settings.accounts[0], platform, site.store, full=True)
+    platform.close()
+    site.edit(1, titles=NEW_TITLE)  # between scan and send
+
+    site.sync()
+
+    assert site.title(1) == "Another title"
+    assert len(site.requests) == 1
+
+
+def test_once_refused_a_refused_record_is_not_sent_again_until_it_changes(site: Site) -> None:
+    site.add(1)
+    site.fault("status", status=422)
+    site.sync()
+    assert site.row(1)["bucket"] == "quarantined"
+    site.requests.clear()
+    site.sync()
+    site.execute("UPDATE record SET metadata = ' ' || metadata")  # touched, not changed
+    site.sync()
+    assert site.requests == []
+
+    site.edit(1, titles=NEW_TITLE)
+    site.sync()
+
+    assert len(site.requests) == 1
+    assert site.row(1)["bucket"] == "in_sync"
+
+
+def test_once_refused_an_invalid_record_costs_no_request_and_says_what_to_do(site: Site) -> None:
+    site.add(1, types={"resourceTypeGeneral": "Datset"})
+
+    site.sync()
+
+    assert site.requests == []
+    group = site.store.reading.failures("DATACITE.DEMO")[0]
+    assert (group.cause, group.count, group.quarantined) == ("metadata_invalid", 1, 1)
+    assert "did you mean 'Dataset'?" in group.message
+
+
+def test_a_wrong_state_behind_a_success_is_no_success(site: Site) -> None:
+    site.add(1)
+    site.sync()
+    site.edit(1, status="withdrawn")
+    # Somebody publishes between our request and its answer's reading: hide answers 200 and stays findable.
+    world = site.sandbox.application.world
+    from syncd.sandbox import api
+
+    before = dict(api._TRANSITIONS)
+    api._TRANSITIONS.pop(("findable", "hide"))
+    try:
+        site.sync()
+    finally:
+        api._TRANSITIONS.update(before)
+
+    assert world.dois[f"{PREFIX}/r1"].state == "findable"
+    assert site.row(1)["cause"] == "state_not_reached"
+    assert site.row(1)["bucket"] == "quarantined"
+
+
+def test_a_public_doi_that_does_not_resolve_yet_is_sent_again(site: Site) -> None:
+    site.add(1)
+    site.sandbox.application.world.handles_answer = False
+    site.sync()
+    assert (site.row(1)["bucket"], site.row(1)["cause"]) == ("pending", "not_resolving")
+    site.sandbox.application.world.handles_answer = True
+
+    _make_due(site)
+    site.sync()
+
+    assert site.row(1)["bucket"] == "in_sync"
+    assert site.row(1)["writes"][0]["attributes"] == []
+
+
+def test_an_attribute_that_datacite_stores_otherwise_is_a_failure(site: Site) -> None:
+    site.add(1, titles=[{"title": "T", "lang": "en"}])
+    from syncd.sandbox.attributes import OBJECT_LISTS
+
+    OBJECT_LISTS["titles"].remove("lang")
+    try:
+        site.sync()
+    finally:
+        OBJECT_LISTS["titles"].add("lang")
+
+    row = site.row(1)
+    assert (row["cause"], row["bucket"]) == ("stored_differently", "quarantined")
+    assert "titles" in row["message"]
+
+
+def test_wrong_credentials_stop_the_account_and_charge_no_record(site: Site) -> None:
+    for number in range(1, 30):
+        site.add(number)
+    site.sandbox.application.world.accounts["demo"].password = "another"
+
+    report = site.sync()
+
+    assert report.send.halted
+    assert len(site.requests) <= 4  # one per worker
+    assert [pause.cause for pause in site.store.runs.pauses("DATACITE.DEMO")] == ["credentials"]
+    assert site.store.reading.failures("DATACITE.DEMO") == []
+    site.sandbox.application.world.accounts["demo"].password = "demo"
+    assert site.sync().send.accepted == 29
+
+
+def test_throttling_pauses_the_host_and_charges_no_record(site: Site) -> None:
+    for number in range(1, 30):
+        site.add(number)
+    site.sandbox.application.faults.replace([{"kind": "retry-after", "seconds": 120}])
+
+    report = site.sync()
+
+    assert report.send.paused
+    assert len(site.requests) <= 4
+    pause = site.store.runs.pauses()[0]
+    assert (pause.scope, pause.cause) == (HOST, "throttled")
+    assert pause.until is not None
+    assert pause.until - pause.since >= timedelta(seconds=119)
+    assert site.store.reading.failures("DATACITE.DEMO") == []
+
+
+def test_a_403_from_the_firewall_is_throttling_and_not_a_refusal(site: Site) -> None:
+    site.add(1)
+    site.fault("html-403")
+
+    site.sync()
+
+    assert site.row(1)["bucket"] == "pending"
+    assert [pause.cause for pause in site.store.runs.pauses()] == ["throttled"]
+
+
+def test_a_server_that_is_down_is_asked_a_few_times_and_not_more(site: Site) -> None:
+    for number in range(1, 60):
+        site.add(number)
+    site.sandbox.application.faults.replace([{"kind": "status", "status": 503}])
+
+    report = site.sync()
+
+    assert report.send.paused
+    assert len(site.requests) <= 5 + 4
+
+
+def test_no_harm_an_emptied_source_stops_the_run(site: Site) -> None:
+    site.add(1)
+    site.sync()
+    site.requests.clear()
+    site.remove(1)
+
+    with pytest.raises(SafetyError, match="1 records of DATACITE.DEMO are missing"):
+        site.sync()
+
+    assert site.requests == []
+    assert site.row(1)["bucket"] == "in_sync"
+    site.sync(accept_missing=True)
+    stored = site.remote(1)
+    assert stored is not None
+    assert stored.state == "registered"
+
+
+def test_no_harm_half_of_the_records_gone_stops_the_run(site: Site) -> None:
+    for number in range(1, 30):
+        site.add(number)
+    site.sync()
+    site.requests.clear()
+    site.execute("DELETE FROM record WHERE id > 10")
+
+    with pytest.raises(SafetyError, match="19 records"):
+        site.sync()
+
+    assert site.requests == []
+
+
+def test_no_harm_an_unknown_status_publishes_nothing_and_is_reported(site: Site) -> None:
+    site.add(1, status="embargoed until further notice")
+
+    site.sync()
+
+    assert site.requests == []
+    assert site.row(1)["cause"] == "status_unknown"
+    assert site.row(1)["bucket"] == "quarantined"
+
+
+def test_no_harm_the_state_of_one_datacite_refuses_another(site: Site) -> None:
+    site.add(1)
+    site.sync()
+    settings = site.settings
+    other = settings.model_copy(
+        update={"datacite": settings.datacite.model_copy(update={"host": "http://127.0.0.1:9"})}
+    )
+    from syncd import cycle
+
+    with pytest.raises(SafetyError, match="belongs to the host"):
+        cycle.run(other, other.accounts[0], site.store)
+
+
+def test_a_doi_outside_the_prefixes_is_foreign_and_never_touched(site: Site) -> None:
+    site.add(1, doi="10.1234/elsewhere")
+
+    site.sync()
+
+    assert site.requests == []
+    assert site.store.reading.sum("DATACITE.DEMO").foreign == 1
+
+
+def test_a_gone_draft_is_deleted_and_forgotten(site: Site) -> None:
+    site.add(1, status="draft")
+    site.add(2)
+    site.sync()
+    site.remove(1)
+
+    site.sync()
+
+    assert site.remote(1) is None
+    assert site.store.reading.sum("DATACITE.DEMO").wanted == 1
+
+
+def test_a_gone_record_that_comes_back_is_published_again(site: Site) -> None:
+    site.add(1)
+    site.add(2)
+    site.sync()
+    site.remove(1)
+    site.sync()
+    hidden = site.remote(1)
+    assert hidden is not None
+    assert hidden.state == "registered"
+    site.add(1)
+
+    site.sync()
+
+    shown = site.remote(1)
+    assert shown is not None
+    assert shown.state == "findable"
+    assert site.row(1)["writes"][0]["attributes"] == []  # its content had not changed
+
+
+def test_two_records_with_one_doi_are_named_and_neither_is_sent(site: Site) -> None:
+    site.add(1)
+    site.add(2, doi=f"{PREFIX.upper()}/R1")
+
+    site.sync()
+
+    assert site.requests == []
+    row = site.row(1)
+    assert (row["cause"], row["bucket"]) == ("doi_duplicate", "quarantined")
+    assert "records 1 and 2" in row["message"]
+    site.sync()
+    assert len(site.row(1)["failures"]) == 1  # said once, not at every scan
+    site.remove(2)
+    site.sync()
+    assert site.row(1)["bucket"] == "in_sync"
+
+
+def test_a_second_record_that_takes_a_doi_stops_it_until_the_first_gives_it_up(site: Site) -> None:
+    site.add(1)
+    site.sync()
+    site.add(2, doi=f"{PREFIX}/r1", titles=NEW_TITLE)
+    site.sync()
+    assert site.row(1)["cause"] == "doi_duplicate"
+    site.remove(1)
+
+    site.sync()
+
+    assert site.row(1)["record_key"] == "2"
+    assert site.title(1) == "Another title"
+
+
+def test_a_record_whose_doi_changed_hides_the_old_and_publishes_the_new(site: Site) -> None:
+    site.add(1)
+    site.add(2)
+    site.sync()
+    site.execute(f"UPDATE record SET doi = '{PREFIX}/r9' WHERE id = 1")
+
+    site.sync()
+
+    old, new = site.remote(1), site.remote(9)
+    assert old is not None
+    assert new is not None
+    assert (old.state, new.state) == ("registered", "findable")
+
+
+def test_counts_add_up_over_every_kind_of_record(site: Site) -> None:
+    for number, status in enumerate(["published", "draft", "withdrawn", "private", "strange"], start=1):
+        site.add(number, status=status)
+    site.add(10, doi="10.1234/foreign")
+    site.add(11, doi="")
+    site.sync()
+    site.add(12)
+    settings = site.settings
+    from syncd import cycle
+    from syncd.platforms import open_platform
+
+    platform = open_platform(settings.accounts[0])
+    cycle.scan(settings.accounts[0], platform, site.store, full=True)
+    platform.close()
+
+    found = site.store.reading.sum("DATACITE.DEMO")
+
+    assert (found.wanted, found.in_sync, found.pending, found.quarantined, found.foreign) == (7, 4, 1, 1, 1)
+    assert found.adds_up
+
+
+def test_read_only_the_platform_refuses_a_write_through_our_connection(site: Site) -> None:
+    from sqlalchemy import text
+    from sqlalchemy.exc import OperationalError
+
+    from syncd.platforms.connection import open_engine
+
+    site.add(1)
+    engine = open_engine(site.platform_url, 5)
+    with pytest.raises(OperationalError, match="readonly"), engine.begin() as connection:
+        connection.execute(text("DELETE FROM record"))
+    engine.dispose()
+
+
+def test_the_quick_look_finds_what_its_timestamp_tells(site: Site) -> None:
+    site.add(1)
+    site.add(2)
+    site.sync()
+    site.requests.clear()
+    site.edit(1, titles=NEW_TITLE)
+    site.execute("UPDATE record SET modified = '2026-06-01 10:00:00' WHERE id = 1")
+    site.edit(2, titles=NEW_TITLE)  # silently, and long ago
+    site.execute("UPDATE record SET modified = '2025-01-01 10:00:00' WHERE id = 2")
+
+    report = site.sync(full=False)
+
+    assert report.scan.records == 1
+    assert (site.title(1), site.title(2)) == ("Another title", "A title")
+    site.sync()
+    assert site.title(2) == "Another title"  # the full scan is the proof
+
+
+def _make_due(site: Site) -> None:
+    """As if the waiting time were over."""
+    from sqlalchemy import update
+
+    from syncd.store.tables import doi
+
+    with site.store.database.writing() as connection:
+        connection.execute(update(doi).values(next_try_at=None))
+    for pause in site.store.runs.pauses():
+        site.store.runs.resume(pause.scope)
+
+
+def test_every_failure_in_the_store_has_a_cause_with_a_next_action(site: Site) -> None:
+    from syncd.causes import CAUSES
+
+    site.add(1, status="strange")
+    site.add(2, types={"resourceTypeGeneral": "Nope"})
+    site.add(3, url=None, publisher=None)
+    site.sync()
+
+    for group in site.store.reading.failures("DATACITE.DEMO"):
+        assert CAUSES[group.cause].action
+    assert json.dumps(site.row(2))
