@@ -77,6 +77,8 @@ def mariadb() -> Iterator[Server]:
         pattern = f"mariadb+pymysql://root@localhost/{{name}}?unix_socket={socket}&charset=utf8mb4"
         with _running(folder, command):
             server = Server(pattern.format(name=""), pattern)
+            # PyMySQL leaks a socket for each refused connection, so the server is awaited without it.
+            _wait_for_file(socket)
             _wait(server.admin_url)
             yield server
 
@@ -151,6 +153,14 @@ def _running(folder: Path, command: list[object]) -> Iterator[None]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _wait_for_file(path: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{path} did not appear")
+        time.sleep(0.02)
 
 
 def _wait(url: str) -> None:

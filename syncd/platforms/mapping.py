@@ -125,6 +125,8 @@ def _column(row: Mapping[str, Any], name: str) -> Any:
 
 def _listed(name: str, value: Any) -> list[Any]:
     """The value as a list: a JSON array, one JSON object, or plain text standing for one entry."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = bytes(value).decode()
     if isinstance(value, str):
         text = value.strip()
         if not text:
