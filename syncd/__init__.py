@@ -12,7 +12,8 @@
    body (``datacite.outcome``): accepted, rejected, deferred or halted, with a cause from ``causes``.
 7. The store settles the row: in sync, or due again later, or quarantined until something changes.
 
-``cycle`` runs these steps; start there. ``cli`` starts it by hand and shows the results; ``sandbox`` is a
+``cycle`` runs these steps; start there. ``preview`` shows what it would do and does nothing. ``cli`` starts it
+by hand and shows the results; ``sandbox`` is a
 DataCite to try it against, and ``demo`` does so. Settings come from ``config``, log lines from ``logs``,
 time from ``clock``, DataCite's word lists from ``vocabularies``, and every refusal from ``errors``.
 """

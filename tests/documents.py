@@ -60,7 +60,8 @@ attributes = st.fixed_dictionaries(
         "sizes": st.lists(word, min_size=1, max_size=2),
         "formats": st.lists(word, min_size=1, max_size=2),
         "version": word,
-        "rightsList": _objects({"rights": word}, {"rightsIdentifier": st.sampled_from(["CC-BY-4.0", "x-own"])}, least=1),
+        "rightsList": _objects(
+            {"rights": word}, {"rightsIdentifier": st.sampled_from(["CC-BY-4.0", "x-own"])}, least=1),
         "descriptions": _objects({"description": text, "descriptionType": one_of("descriptionType")}, {}, least=1),
         "geoLocations": _objects(
             {}, {"geoLocationPlace": text, "geoLocationPoint": st.fixed_dictionaries(

@@ -72,7 +72,9 @@ def test_put_a_then_the_difference_to_b_leaves_the_same_as_put_b(a: dict[str, An
 
 @settings(max_examples=150)
 @given(st.lists(st.tuples(states, attributes), min_size=2, max_size=4))
-def test_any_path_of_states_and_contents_ends_where_the_last_one_would(path: list[tuple[State, dict[str, Any]]]) -> None:
+def test_any_path_of_states_and_contents_ends_where_the_last_one_would(
+    path: list[tuple[State, dict[str, Any]]],
+) -> None:
     stepwise = Api(World())
     held = Held()
     for state, document in path:

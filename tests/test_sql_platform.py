@@ -39,8 +39,8 @@ class Thing:
     def add(self, number: int, modified: str = "2026-01-01 10:00:00", data: Any = None) -> None:
         self.execute(
             "INSERT INTO thing VALUES (:id, :doi, 'published', :title, :data, :modified, :open, '2024-02-03')",
-            id=number, doi=f"10.5072/T{number}", title=f"Ä title “{number}” 東", modified=modified, open=number % 2 == 0,
-            data=None if data is None else json.dumps(data),
+            id=number, doi=f"10.5072/T{number}", title=f"Ä title “{number}” 東", modified=modified,
+            open=number % 2 == 0, data=None if data is None else json.dumps(data),
         )  # fmt: skip
 
     def platform(self, **source: Any) -> SqlPlatform:

@@ -38,7 +38,8 @@ def test_a_mark_goes_back_by_the_overlap_in_its_own_form(mark: Any, expected: An
 
 
 @pytest.mark.parametrize(
-    "mark", [datetime(2999, 1, 1, tzinfo=UTC), datetime(2999, 1, 1), "2999-01-01 00:00:00", "2999-01-01T00:00:00Z", 4e11]  # noqa: DTZ001
+    "mark",
+    [datetime(2999, 1, 1, tzinfo=UTC), datetime(2999, 1, 1), "2999-01-01 00:00:00", "2999-01-01T00:00:00Z", 4e11],  # noqa: DTZ001
 )  # fmt: skip
 def test_a_mark_from_the_future_counts_as_now(mark: Any) -> None:
     result = rewound(mark, 600, NOW)

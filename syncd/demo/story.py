@@ -6,7 +6,7 @@ from pathlib import Path
 
 from syncd import config
 from syncd.config import Settings
-from syncd.cycle import Report, connect, run
+from syncd.cycle import Report, run
 from syncd.datacite.request import Put
 from syncd.demo import repository
 from syncd.model import Desired, Held
@@ -110,10 +110,10 @@ def play(
     settings = config.load(configuration)
     account = settings.accounts[0]
     repository.create(account.source.url)
-    schema.upgrade(Store.open(settings.state.url).database)
-    store = connect(settings)
+    store = Store.open(settings.state.url)
     story = Story(records=repository.RECORDS)
     try:
+        schema.upgrade(store.database)
         tell("start", story)
         story.first, story.first_requests = _pass(settings, store, sandbox)
         tell("first", story)

@@ -125,6 +125,8 @@ class RunningSandbox:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((host, port))
+        # From here on a client that knows the address is answered, if a moment later.
+        self._socket.listen(128)
         self.address = f"http://{host}:{self._socket.getsockname()[1]}"
         configuration = uvicorn.Config(
             application, log_config=None, access_log=False, lifespan="off", proxy_headers=False, server_header=False,

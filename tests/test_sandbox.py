@@ -1,0 +1,166 @@
+"""The sandbox's own promises: control, faults, firewall."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+
+from syncd.sandbox.control import describe
+from syncd.sandbox.firewall import Firewall
+from syncd.sandbox.http import Request
+from syncd.sandbox.server import RunningSandbox, Sandbox
+from tests.conformance.runner import Reply, Runner
+from tests.site import ATTRIBUTES
+
+BASIC = {"Authorization": "Basic REFUQUNJVEUuREVNTzpkZW1v", "Content-Type": "application/vnd.api+json"}
+
+
+def put(sandbox: RunningSandbox, doi: str, **attributes: Any) -> Reply:
+    body = json.dumps({"data": {"attributes": attributes}}).encode()
+    return Runner(sandbox.address).send("PUT", f"/dois/{doi}", BASIC, body)
+
+
+def fault(sandbox: RunningSandbox, kind: str, **rule: Any) -> None:
+    rules = json.dumps([{"match": {"method": "PUT"}, "count": 1, "kind": kind, **rule}]).encode()
+    assert Runner(sandbox.address).send("PUT", "/_sandbox/faults", {}, rules).status == 200
+
+
+@pytest.mark.parametrize(("kind", "committed"), [("reset", False), ("reset-after-commit", True), ("truncate", True)])
+def test_a_broken_connection_leaves_the_doi_as_its_kind_says(
+    sandbox: RunningSandbox, kind: str, committed: bool
+) -> None:
+    fault(sandbox, kind)
+
+    with pytest.raises((ConnectionError, OSError, Exception)):
+        put(sandbox, "10.5072/x", url="https://example.org/")
+
+    assert ("10.5072/x" in sandbox.application.world.dois) == committed
+    assert put(sandbox, "10.5072/x").status == (200 if committed else 201)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "status", "body"),
+    [
+        ("status", {"status": 502}, 502, "ordered"),
+        ("garbage", {}, 200, '{"data": {"id"'),
+        ("html-403", {}, 403, "<html>"),
+        ("retry-after", {"seconds": 7}, 429, "Too many"),
+    ],
+)
+def test_a_fault_answers_in_the_place_of_the_server(
+    sandbox: RunningSandbox, kind: str, rule: dict[str, Any], status: int, body: str
+) -> None:
+    fault(sandbox, kind, **rule)
+
+    reply = put(sandbox, "10.5072/x")
+
+    assert reply.status == status
+    assert body in (reply.body if isinstance(reply.body, str) else json.dumps(reply.body))
+    assert sandbox.application.world.dois == {}
+    assert reply.headers.get("retry-after") == (str(rule["seconds"]) if kind == "retry-after" else None)
+
+
+def test_the_firewall_lets_the_last_request_of_a_window_pass_and_refuses_the_next() -> None:
+    firewall = Firewall(limit=3000, window=300.0)
+    request = Request("GET", "/dois/10.1/x", {})
+
+    passed = [firewall.refusal(request, second * 0.05) is None for second in range(3000)]
+
+    assert all(passed)
+    refused = firewall.refusal(request, 299.99)
+    assert refused is not None
+    assert refused.status == 429
+    assert firewall.max_in_window == 3001
+
+
+def test_a_body_over_ten_megabytes_meets_the_proxy(sandbox: RunningSandbox) -> None:
+    reply = put(sandbox, "10.5072/x", descriptions=[{"description": "x" * (10 * 1024 * 1024 + 1)}])
+
+    assert reply.status == 413
+    assert "html" in str(reply.body)
+
+
+def test_a_world_that_was_read_out_can_be_put_back(sandbox: RunningSandbox) -> None:
+    put(sandbox, "10.5072/a", **ATTRIBUTES, url="https://example.org/a", event="publish")
+    put(sandbox, "10.5072/b", titles=[{"title": "draft"}])
+    runner = Runner(sandbox.address)
+    world = runner.send("GET", "/_sandbox/world", {}, b"").body
+
+    runner.send("PUT", "/_sandbox/world", {}, json.dumps(world).encode())
+
+    assert runner.send("GET", "/_sandbox/world", {}, b"").body == world
+    assert {doi: one.state for doi, one in sandbox.application.world.dois.items()} == {
+        "10.5072/a": "findable",
+        "10.5072/b": "draft",
+    }
+    assert runner.send("GET", "/_sandbox/requests", {}, b"").body["requests"] == []
+
+
+def test_requests_are_listed_with_what_an_operator_asks(sandbox: RunningSandbox) -> None:
+    put(sandbox, "10.5072/a")
+
+    body = Runner(sandbox.address).send("GET", "/_sandbox/requests", {}, b"").body
+
+    (request,) = body["requests"]
+    assert (request["method"], request["path"], request["account"]) == ("PUT", "/dois/10.5072/a", "datacite.demo")
+    assert (request["status"], body["max_in_window"]) == (201, 1)
+    assert request["bytes"] > 10
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"accounts": {"a": {}}}', b'[{"kind": "nonsense"}]', b""])
+@pytest.mark.parametrize("target", ["world", "faults"])
+def test_a_wrong_control_request_is_refused(sandbox: RunningSandbox, target: str, body: bytes) -> None:
+    if (target, body) == ("faults", b"[]"):
+        return  # no faults: that is right
+    assert Runner(sandbox.address).send("PUT", f"/_sandbox/{target}", {}, body).status == 400
+
+
+def test_the_command_prints_its_address_and_ends_on_a_signal() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "syncd", "sandbox", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    match = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert match is not None
+    with urllib.request.urlopen(f"{match[0]}/heartbeat", timeout=10) as answer:
+        assert answer.read() == b"OK"
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(20) in (0, -signal.SIGTERM)
+    process.stdout.close()
+
+
+def test_it_does_not_listen_beyond_loopback_unless_told_twice() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "syncd", "sandbox", "--port", "0", "--host", "0.0.0.0"],  # noqa: S104
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert "--expose" in done.stderr
+
+
+def test_a_port_in_use_is_explained() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "syncd", "sandbox", "--port", port], capture_output=True, text=True, check=False,
+            timeout=60,
+        )  # fmt: skip
+
+    assert done.returncode == 2
+    assert "--port 0" in done.stderr
+
+
+def test_describing_needs_no_server() -> None:
+    assert describe(Sandbox().world)["dois"] == []

@@ -1,0 +1,169 @@
+"""What a scan costs, and what it must not do."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from syncd import cycle
+from syncd.errors import BusyError
+from syncd.platforms.sql import SqlPlatform
+from syncd.sandbox.server import RunningSandbox
+from syncd.scan import Scan
+from tests.site import ATTRIBUTES, Site
+
+RECORDS = 10_000
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def large_site(
+    request: pytest.FixtureRequest, tmp_path: Path, sandbox: RunningSandbox, database: Callable[[str], str]
+) -> Iterator[Site]:
+    """A repository of 10,000 records whose DOIs are in sync."""
+    site = Site(tmp_path, sandbox, database("sqlite"), database(request.param))
+    site.add(1)
+    site.execute(
+        "INSERT INTO record WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < :count)"
+        " SELECT i, '10.5072/r' || i, 'published', url, metadata, modified FROM n, record WHERE id = 1",
+        count=RECORDS,
+    )
+    settings = site.settings
+    platform = SqlPlatform(settings.accounts[0])
+    cycle.scan(settings.accounts[0], platform, site.store, full=True)
+    platform.close()
+    # As if all of them had been sent.
+    site.store.database.engine.dispose()
+    with site.store.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE syncd_doi SET synced_digest = desired_digest, synced_state = 'findable'")
+    yield site
+    site.close()
+
+
+def test_three_scans_of_unchanged_records_send_write_and_map_nothing(
+    large_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, written, mapped = large_site, [], []
+
+    def watch(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if "syncd_doi" in statement and not statement.lstrip().upper().startswith("SELECT"):
+            written.append(statement)
+
+    event.listen(site.store.database.engine, "before_cursor_execute", watch)
+    original = SqlPlatform.map
+    monkeypatch.setattr(SqlPlatform, "map", lambda self, row: mapped.append(row.key) or original(self, row))
+
+    reports = [site.sync() for _ in range(3)]
+
+    # Each worker asks once whether something is due: an UPDATE that finds nothing.
+    claims = [statement for statement in written if "claim_owner" in statement]
+    assert [statement for statement in written if statement not in claims] == []
+    assert len(claims) == 3 * 4
+    assert (site.requests, mapped) == ([], [])
+    assert [report.scan.untouched for report in reports] == [RECORDS] * 3
+    with site.store.database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT max(claim_number) FROM syncd_doi").scalar_one() == 0
+
+
+def test_a_record_removed_from_ten_thousand_is_found(large_site: Site) -> None:
+    application = large_site.sandbox.application
+    published = {**ATTRIBUTES, "doi": "10.5072/r4321", "url": "https://example.org/1", "event": "publish"}
+    assert application.api.give(application.world.accounts["demo"], published) == []
+    large_site.remove(4321)
+
+    report = large_site.sync()
+
+    assert (report.scan.gone, report.send.requests) == (1, 1)
+    assert application.world.dois["10.5072/r4321"].state == "registered"
+
+
+def test_the_plan_writes_nothing_and_sends_nothing(site: Site) -> None:
+    from syncd.preview import preview
+
+    site.add(1)
+    site.add(2, types={"resourceTypeGeneral": "Nope"})
+    site.add(3, status="draft")
+    site.add(4, doi="10.1234/x")
+    site.sync()
+    site.edit(1, titles=[{"title": "Another title"}])
+    site.edit(3, status="published")
+    site.add(5)
+    site.remove(4)
+    site.requests.clear()
+    settings = site.settings
+    platform = SqlPlatform(settings.accounts[0])
+    before = _everything(site)
+
+    planned = {one.doi: one for one in preview(settings.accounts[0], platform, site.store)}
+
+    platform.close()
+    assert _everything(site) == before
+    assert site.requests == []
+    assert {doi: (one.action, one.attributes) for doi, one in planned.items() if one.action != "create"} == {
+        "10.5072/r1": ("update", ["titles"]),
+        "10.5072/r3": ("publish", []),
+    }
+    assert planned["10.5072/r5"].action == "create"
+    assert len(planned["10.5072/r5"].attributes) == 21
+
+
+def test_the_plan_says_what_the_pass_then_does(site: Site) -> None:
+    from syncd.preview import preview
+
+    for number in range(1, 9):
+        site.add(number, status="draft" if number % 2 else "published")
+    site.sync()
+    site.edit(1, status="published")
+    site.edit(2, status="withdrawn")
+    site.edit(3, titles=[{"title": "x"}])
+    site.edit(4, subjects=[{"subject": "x"}])
+    site.remove(5)
+    site.remove(6)
+    settings = site.settings
+    platform = SqlPlatform(settings.accounts[0])
+    planned = sorted(
+        (one.doi, one.attributes, one.bytes) for one in preview(settings.accounts[0], platform, site.store)
+    )
+    platform.close()
+    site.requests.clear()
+
+    site.sync()
+
+    done = sorted(
+        (row["doi"], row["writes"][0]["attributes"], row["writes"][0]["bytes"])
+        for row in (site.row(number) for number in range(1, 7) if number != 5)
+    )
+    assert [one for one in planned if one[0] != "10.5072/r5"] == done
+    assert len(site.requests) == len(planned) == 6
+
+
+def test_only_one_process_scans_an_account_at_a_time(site: Site) -> None:
+    from datetime import timedelta
+
+    site.add(1)
+    assert site.store.runs.take_lease("scan:DATACITE.DEMO", "another process", timedelta(minutes=1))
+
+    with pytest.raises(BusyError, match="another process scans"):
+        site.sync()
+
+
+def test_a_scan_that_fails_half_way_takes_nothing_for_gone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1, 6):
+        site.add(number)
+    site.sync()
+    examine = Scan._examine
+    monkeypatch.setattr(Scan, "_examine", lambda self, page: (_ for _ in ()).throw(OSError("gone")))
+
+    with pytest.raises(OSError, match="gone"):
+        site.sync()
+
+    monkeypatch.setattr(Scan, "_examine", examine)
+    assert site.store.reading.sum("DATACITE.DEMO").in_sync == 5
+    assert site.store.reading.last_runs("DATACITE.DEMO")[0]["result"] == "failed"
+
+
+def _everything(site: Site) -> dict[str, Any]:
+    tables = ("syncd_doi", "syncd_failure", "syncd_write", "syncd_run", "syncd_slot")
+    with site.store.database.reading() as connection:
+        return {name: connection.exec_driver_sql(f"SELECT * FROM {name}").all() for name in tables}
