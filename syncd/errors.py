@@ -9,6 +9,7 @@
     ├── CredentialsError      77   DataCite does not accept an account's credentials
     ├── UnreachableError      69   DataCite does not answer, or throttles us
     ├── BusyError             75   another process holds the lease
+    ├── StateError            75   our own tables cannot be read or written now
     ├── PlatformError          1   the platform's database cannot be read
     └── SafetyError            1   the run would do harm: an emptied source, another repository's state
 """
@@ -81,6 +82,12 @@ class UnreachableError(SyncdError):
 
 class BusyError(SyncdError):
     """Another process holds the lease."""
+
+    exit_code = ExitCode.TRY_AGAIN
+
+
+class StateError(SyncdError):
+    """Our own tables cannot be read or written now, so nothing is sent."""
 
     exit_code = ExitCode.TRY_AGAIN
 

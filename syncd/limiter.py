@@ -29,13 +29,17 @@ class Slot:
         self._taken = taken
         self._rest = rest
         self._used = False
+        self._ended = False
 
     def use(self) -> None:
         """A request leaves now."""
         self._used = True
 
     def end(self) -> None:
-        """The request is over, or there was none."""
+        """The request is over, or there was none; a second call changes nothing."""
+        if self._ended:
+            return
+        self._ended = True
         if self._used:
             self._slots.finish(self._taken, self._rest)
         else:

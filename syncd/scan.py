@@ -133,25 +133,34 @@ class Scan:
         return list(found.values())
 
     def _finding(self, row: Row, stored: Stored | None, earlier: Finding | None) -> Finding | None:
+        """What a row that is new or different means; None when it says nothing that we do not know."""
         if earlier is not None:
             return replace(earlier, note=_contested(earlier.note, row.key), desired=None)
         if stored is not None:
             self._seen.add(stored.id)
-            # The other record that claims this DOI: the one noted, when this row is not it.
-            rival = stored.record_key if stored.record_key != row.key else stored.rival_key
-            if rival is not None and rival != row.key and self._still_claims(rival, row.doi):
-                contested = {stored.record_key, row.key, rival}
-                if stored.rival_key is not None and {stored.record_key, stored.rival_key} == contested:
+            rival = self._rival(row, stored)
+            if rival is not None:
+                if stored.rival_key is not None:
                     return None
                 mine = Note(row.doi, stored.record_key, None, None, State.NONE)
-                return Finding(_contested(mine, row.key if rival == stored.record_key else rival), stored, None)
+                return Finding(_contested(mine, rival), stored, None)
         mapped = self._platform.map(row)
         note = note_of(row, mapped, stored, self._account)
         return Finding(note, stored, mapped if isinstance(mapped, Desired) else None)
 
-    def _still_claims(self, key: str, doi: str) -> bool:
-        other = self._platform.one(key)
-        return other is not None and other.doi == doi
+    def _rival(self, row: Row, stored: Stored) -> str | None:
+        """The record beside the noted one that claims the same DOI now; None when there is only one.
+
+        A row of ours names the record that had the DOI first, and its rival if there is one. ``row`` is one
+        of the two, or a newcomer; the other one is asked whether it still has the DOI.
+        """
+        other = stored.rival_key if row.key == stored.record_key else stored.record_key
+        if other is None or other == row.key:
+            return None
+        found = self._platform.one(other)
+        if found is None or found.doi != row.doi:
+            return None
+        return row.key if other == stored.record_key else other
 
     def _gone(self) -> Iterator[list[Finding]]:
         """Our rows that the platform did not show: counted first, so that too many can stop the run."""

@@ -1,5 +1,6 @@
 """Bring one pending DOI up to date: claim, slot, read again, decide, mark, send, judge, settle."""
 
+import contextlib
 import random
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from syncd.datacite.client import Answer, NoAnswer
 from syncd.datacite.outcome import Accepted, Deferred, Halted, Outcome, Rejected, judge
 from syncd.datacite.request import Put, Write
 from syncd.datacite.validation import MAX_BODY_BYTES, owned, problems
-from syncd.errors import SyncdError
+from syncd.errors import StateError, SyncdError
 from syncd.limiter import Limiter, Slot
 from syncd.model import Desired, Held, Problem, Row, State
 from syncd.plan import Nothing, Policy, decide, delay, exhausted
@@ -135,7 +136,10 @@ class Sender:
                     return self._send(claim, turn, slot) if sent else self._lost(claim)
             return self._settle_unsent(claim, turn)
         except SyncdError:
-            self._store.dois.release(claim)
+            # After a request left, the row stays claimed and unsure: both end by themselves.
+            if not sent:
+                with contextlib.suppress(StateError):
+                    self._store.dois.release(claim)
             raise
         except Exception as error:
             # A record that makes the program fail must not stop the others, nor come back at once.

@@ -2,10 +2,11 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from syncd.errors import SafetyError
+from syncd.errors import SafetyError, StateError
 from syncd.store.runs import HOST
 from tests.site import PREFIX, Site
 
@@ -451,6 +452,65 @@ def test_the_quick_look_finds_what_its_timestamp_tells(site: Site) -> None:
     assert (site.title(1), site.title(2)) == ("Another title", "A title")
     site.sync()
     assert site.title(2) == "Another title"  # the full scan is the proof
+
+
+def test_a_partial_update_that_is_refused_is_followed_by_the_complete_record(site: Site) -> None:
+    site.add(1, status="draft")
+    site.sync()
+    del site.sandbox.application.world.dois[f"{PREFIX}/r1"]
+    site.edit(1, status="published")
+    site.requests.clear()
+
+    site.sync()
+
+    assert [request["status"] for request in site.requests] == [422, 201]
+    stored = site.remote(1)
+    assert stored is not None
+    assert stored.state == "findable"
+    assert site.row(1)["bucket"] == "in_sync"
+
+
+def test_a_record_that_makes_syncd_fail_does_not_stop_the_others(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from syncd import send
+
+    for number in range(1, 10):
+        site.add(number)
+    decide = send.decide
+
+    def poisoned(held: Any, desired: Any, policy: Any) -> Any:
+        if desired.doi.endswith("/r5"):
+            raise RecursionError("poison")
+        return decide(held, desired, policy)
+
+    monkeypatch.setattr(send, "decide", poisoned)
+    for _ in range(3):
+        site.sync()
+        _make_due(site)
+
+    row = site.row(5)
+    assert site.store.reading.sum("DATACITE.DEMO").in_sync == 8
+    assert (row["cause"], row["bucket"], row["attempts"]) == ("crashed", "quarantined", 3)
+    assert "poison" in row["message"]
+
+
+def test_no_state_no_send(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    site.add(1)
+
+    def no_commit(*_arguments: Any) -> bool:
+        with site.store.database.writing():
+            raise OperationalError("UPDATE", {}, Exception("disk is full"))
+
+    monkeypatch.setattr(type(site.store.dois), "mark_unsure", no_commit)
+
+    with pytest.raises(StateError, match="disk is full"):
+        site.sync()
+
+    assert site.requests == []
+    monkeypatch.undo()
+    site.sync()
+    assert site.row(1)["bucket"] == "in_sync"
 
 
 def _make_due(site: Site) -> None:

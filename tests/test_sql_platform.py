@@ -248,9 +248,20 @@ def test_a_query_one_that_finds_nothing_stops_the_scan_before_records_look_delet
 
 def test_queries_with_different_columns_are_a_mistake(sqlite_thing: Thing) -> None:
     sqlite_thing.add(1)
-    platform = sqlite_thing.platform(one="SELECT id AS record_key, doi, status FROM thing WHERE id = :key")
+    platform = sqlite_thing.platform(one="SELECT id AS record_key, doi, status, modified FROM thing WHERE id = :key")
 
-    with pytest.raises(ConfigurationError, match="different columns: modified, rights_list, titles"):
+    with pytest.raises(ConfigurationError, match="different columns: rights_list, titles"):
+        list(platform.all())
+
+    platform.close()
+
+
+def test_a_quick_look_without_a_timestamp_to_begin_at_is_a_mistake(sqlite_thing: Thing) -> None:
+    sqlite_thing.add(1)
+    select = "SELECT id AS record_key, doi, status FROM thing"
+    platform = sqlite_thing.platform(all=select, one=f"{select} WHERE id = :key")
+
+    with pytest.raises(ConfigurationError, match='no column "modified"'):
         list(platform.all())
 
     platform.close()

@@ -14,16 +14,18 @@ from typing import Any
 import click
 import structlog
 
+from syncd.cli.looking import sums_table
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
 from syncd.cli.output import console, emit_json, table
 from syncd.clock import SystemClock
 from syncd.config import Settings
 from syncd.cycle import Report, connect, run
-from syncd.errors import ExitCode
+from syncd.errors import ExitCode, SyncdError
 from syncd.platforms import open_platform
 from syncd.preview import ACTIONS, Planned, preview
 from syncd.scan import ScanCounts
 from syncd.send import SendCounts
+from syncd.store.reading import Sum
 
 _log = structlog.get_logger()
 _SHOWN = 20
@@ -71,33 +73,45 @@ def sync(
         return show_plan(settings, account_id, as_json=as_json, exit_code=False)
     store = connect(settings)
     clock = SystemClock()
+    reports: list[Report] = []
+    refusals: list[SyncdError] = []
     try:
         with _stopped_by_signals(clock), _progress() as progress:
-            reports = [
-                run(
-                    settings,
-                    account,
-                    store,
-                    full=not quick,
-                    accept_missing=accept_missing,
-                    clock=clock,
-                    stopping=clock.stop.is_set,
-                    tell=progress.watch,
-                )
-                for account in accounts(settings, account_id)
-            ]
+            for account in accounts(settings, account_id):
+                try:
+                    report = run(
+                        settings,
+                        account,
+                        store,
+                        full=not quick,
+                        accept_missing=accept_missing,
+                        clock=clock,
+                        stopping=clock.stop.is_set,
+                        tell=progress.watch,
+                    )
+                    reports.append(report)
+                except SyncdError as refusal:
+                    # One account's trouble must not keep the others from being true.
+                    refusals.append(refusal)
         sums = [store.reading.sum(report.account) for report in reports]
     finally:
         store.close()
+    _print_reports(reports, sums, as_json=as_json)
+    for earlier in refusals[:-1]:
+        click.echo(f"syncd: {earlier}", err=True)
+    if refusals:
+        raise refusals[-1]
+    return ExitCode.INTERRUPTED if clock.stop.is_set() else _exit_code(reports)
+
+
+def _print_reports(reports: list[Report], sums: list[Sum], *, as_json: bool) -> None:
     if as_json:
         emit_json([_as_json(report) for report in reports])
-    else:
-        from syncd.cli.looking import sums_table
-
-        for report in reports:
-            click.echo(_sentence(report))
+        return
+    for report in reports:
+        click.echo(_sentence(report))
+    if sums:
         console().print(sums_table(sums))
-    return ExitCode.INTERRUPTED if clock.stop.is_set() else _exit_code(reports)
 
 
 def show_plan(settings: Settings, account_id: str | None, *, as_json: bool, exit_code: bool) -> int:

@@ -147,6 +147,10 @@ def _failed(request: Write, before: Held, answer: Answer, unknown: Held) -> Outc
         return Rejected("server_exception", words, unknown, status)
     if status >= 500:
         return Deferred("server_error", words, unknown, status, unsure=True, retry_after=_retry_after(answer.headers))
+    if status == 422 and isinstance(request, Put) and not request.complete:
+        # Either the DOI vanished and these attributes alone make no record, or what is stored is invalid
+        # (datacite-api 5.5): the complete record mends both, and if it is refused too, that is the answer.
+        return Deferred("refused", words, replace(before, digests=None), status, retry_after=0, limited=True)
     if status >= 400:
         # A 400 can come after the commit: the resolver is told afterwards.
         cause = {403: "forbidden", 413: "too_large"}.get(status, "refused")

@@ -163,6 +163,11 @@ class SqlPlatform:
                 f"the queries for {self._account.id} lack the column {' and '.join(missing)}",
                 hint="select them with AS, e.g. SELECT id AS record_key, identifier AS doi, …",
             )
+        if self._source.changed and "modified" not in names:
+            raise ConfigurationError(
+                'the query "changed" is there, but no column "modified" tells where the next quick look begins',
+                hint="select the timestamp AS modified in all three queries, or leave changed out",
+            )
         if self._columns is None:
             self._columns = frozenset(names)
         elif self._columns != frozenset(names):

@@ -7,8 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from syncd.clock import Clock
+from syncd.errors import StateError
+from syncd.logs import without_password
 
 _BUSY_MILLISECONDS = 30_000
 _POOL = 40
@@ -36,15 +39,33 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that commits at the end; on SQLite it holds the write lock from its beginning."""
-        with self.engine.begin() as connection:
+        """A transaction that commits at the end; on SQLite it holds the write lock from its beginning.
+
+        Raises:
+            StateError: The database is away, locked, full or read-only; nothing was committed, as far as known.
+        """
+        with _explained(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees committed data and blocks nobody."""
-        with self.engine.connect() as connection:
+        """A connection that sees committed data and blocks nobody.
+
+        Raises:
+            StateError: The database is away.
+        """
+        with _explained(), self.engine.connect() as connection:
             yield connection.execution_options(syncd_reading=True)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        words = without_password(str(error.orig).strip())
+        hint = "check state.url, the disk and the database's own log; nothing is sent without it"
+        raise StateError(f"the state database cannot be used: {words}", hint=hint) from error
 
 
 def _engine(url: str) -> Engine:
