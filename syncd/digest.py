@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import rfc8785
@@ -39,10 +40,15 @@ def document_digests(state: str, attributes: Mapping[str, Any]) -> tuple[str, di
     The first equals ``digest({"attributes": attributes, "state": state})``.
     """
     encoded = {name: canonical(value) for name, value in attributes.items()}
-    members = b",".join(canonical(name) + b":" + encoded[name] for name in sorted(encoded, key=_utf16))
-    whole = b'{"attributes":{' + members + b'},"state":' + canonical(state) + b"}"
+    members = b",".join(_name(name) + b":" + encoded[name] for name in sorted(encoded, key=_utf16))
+    whole = b'{"attributes":{' + members + b'},"state":' + _name(state) + b"}"
     digests = {name: hashlib.sha256(data).hexdigest()[:_ATTRIBUTE_DIGITS] for name, data in encoded.items()}
     return f"{VERSION}:{hashlib.sha256(whole).hexdigest()}", digests
+
+
+@lru_cache(maxsize=256)
+def _name(word: str) -> bytes:
+    return canonical(str(word))
 
 
 def _utf16(key: str) -> bytes:

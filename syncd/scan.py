@@ -22,6 +22,7 @@ from syncd.store.dois import FOREIGN, GONE_DIGEST, LANE_STATE, LANE_UPDATE, Note
 _log = structlog.get_logger()
 _LEASE = timedelta(minutes=10)
 _HALF_GONE_FROM = 10
+_NOTES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +165,17 @@ class Scan:
 
     def _gone(self) -> Iterator[list[Finding]]:
         """Our rows that the platform did not show: counted first, so that too many can stop the run."""
-        self.counts.gone = sum(len(page) for page in self._unseen())
-        for page in self._unseen():
-            notes = [
-                Note(one.doi, one.record_key, None, GONE_DIGEST, State.NONE, LANE_STATE, gone=True) for one in page
-            ]
-            yield [Finding(note, stored, None) for note, stored in zip(notes, page, strict=True)]
+        self.counts.gone = sum(map(len, self._unseen()))
+        if not self.counts.gone:
+            return
+        for row_ids in self._unseen():
+            for chunk in range(0, len(row_ids), _NOTES_AT_ONCE):
+                rows = self._store.dois.of_ids(row_ids[chunk : chunk + _NOTES_AT_ONCE])
+                yield [Finding(_gone_note(stored), stored, None) for stored in rows]
 
-    def _unseen(self) -> Iterator[list[Stored]]:
+    def _unseen(self) -> Iterator[list[int]]:
         for page in self._store.dois.present(self._account.id, self._seen.highest):
-            unseen = [stored for stored in page if stored.id not in self._seen]
+            unseen = [row_id for row_id in page if row_id not in self._seen]
             if unseen:
                 yield unseen
 
@@ -225,6 +227,10 @@ def note_of(row: Row, mapped: Desired | Problem, stored: Stored | None, account:
     visibility = State.FINDABLE in (held, mapped.state) and held is not mapped.state
     lane = LANE_STATE if visibility else LANE_UPDATE
     return Note(row.doi, row.key, row.digest, mapped.digest, mapped.state, lane)
+
+
+def _gone_note(stored: Stored) -> Note:
+    return Note(stored.doi, stored.record_key, None, GONE_DIGEST, State.NONE, LANE_STATE, gone=True)
 
 
 def _contested(note: Note, rival: str) -> Note:

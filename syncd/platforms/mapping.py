@@ -96,7 +96,7 @@ def decoded(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A database value as JSON has it: times in ISO form, whole decimals as integers, UUIDs as text."""
+    """A database's single value as JSON has it: times in ISO form, whole decimals as integers, UUIDs as text."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, (date, UUID)):
@@ -105,10 +105,6 @@ def plain(value: Any) -> Any:
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).decode()
-    if isinstance(value, Mapping):
-        return {str(key): plain(member) for key, member in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(member) for member in value]
     return value
 
 
@@ -142,7 +138,7 @@ def _listed(name: str, value: Any) -> list[Any]:
     if value is None:
         return []
     entries = list(value) if isinstance(value, (list, tuple)) else [value]
-    return [plain(entry) for entry in entries]
+    return entries
 
 
 _TEXT_ENTRY: dict[str, Callable[[str], Any]] = {
@@ -221,7 +217,6 @@ def _object(name: str, value: Any) -> Any:
             value = json.loads(text)
         else:
             return {"name": text} if name == "publisher" and text else {"resourceTypeGeneral": text or None}
-    value = plain(value)
     if name == "types" and isinstance(value, dict):
         return {key: member for key, member in value.items() if key not in _DERIVED_TYPES}
     return value
@@ -250,13 +245,19 @@ def _year(value: Any) -> Any:
 
 
 def _pruned(value: Any) -> Any:
-    """The value without empty members, at every depth; text is not touched otherwise."""
-    if isinstance(value, dict):
-        members = ((key, _pruned(member)) for key, member in value.items())
-        return {key: member for key, member in members if member not in _EMPTY}
-    if isinstance(value, list):
-        return [member for member in map(_pruned, value) if member not in _EMPTY]
-    return value
+    """The value as JSON, without empty members at every depth; text is not touched otherwise.
+
+    One walk for both: every changed record comes through here.
+    """
+    kind = type(value)
+    if kind is str or kind is int:
+        return value
+    if kind is dict:
+        members = ((key if type(key) is str else str(key), _pruned(member)) for key, member in value.items())
+        return {key: member for key, member in members if member is not None and member not in _EMPTY}
+    if kind is list or kind is tuple:
+        return [member for member in map(_pruned, value) if member is not None and member not in _EMPTY]
+    return plain(value)
 
 
 def _imported(path: str) -> Mapper:

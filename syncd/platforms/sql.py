@@ -152,7 +152,8 @@ class SqlPlatform:
             with self._engine.connect() as connection:
                 result = connection.execute(text(query), dict(parameters))
                 self._check_columns(tuple(result.keys()))
-                return [dict(row) for row in result.mappings()]
+                names = tuple(result.keys())
+                return [dict(zip(names, row, strict=True)) for row in result]
         except SQLAlchemyError as error:
             raise _explained(error) from error
 

@@ -201,22 +201,27 @@ class Dois:
         with self._database.reading() as connection:
             return connection.execute(select(func.max(doi.c.id)).where(doi.c.account == account)).scalar_one() or 0
 
-    def present(self, account: str, up_to: int, page_size: int = 5000) -> Iterator[list[Stored]]:
-        """Our rows that are not known to be gone, in pages, by number."""
+    def present(self, account: str, up_to: int, page_size: int = 20_000) -> Iterator[Sequence[int]]:
+        """The numbers of our rows that are not known to be gone, in pages."""
         after = 0
         while True:
             query = (
-                select(*_STORED_COLUMNS)
+                select(doi.c.id)
                 .where(doi.c.account == account, doi.c.id > after, doi.c.id <= up_to, doi.c.gone_at.is_(None))
                 .order_by(doi.c.id)
                 .limit(page_size)
             )
             with self._database.reading() as connection:
-                page = [_stored(row) for row in connection.execute(query)]
+                page = connection.execute(query).scalars().all()
             if not page:
                 return
             yield page
-            after = page[-1].id
+            after = page[-1]
+
+    def of_ids(self, row_ids: Sequence[int]) -> list[Stored]:
+        """Our rows of these numbers."""
+        with self._database.reading() as connection:
+            return [_stored(row) for row in connection.execute(select(*_STORED_COLUMNS).where(doi.c.id.in_(row_ids)))]
 
     def note(self, account: str, notes: Iterable[tuple[Note, Stored | None]]) -> None:
         """Write down what a scan found: rows of ours are changed, the others added."""
@@ -370,8 +375,13 @@ _NOTE_SET_ASIDE = (
 _TOUCH = update(doi).where(doi.c.id == bindparam("row_id")).values(row_digest=bindparam("new_row"))
 
 
+_STATES = {state.value: state for state in State}
+
+
 def _stored(row: Any) -> Stored:
-    return Stored(**{**row._mapping, "synced_state": State(row.synced_state)})
+    # By position, in the order of _STORED_COLUMNS: a full scan makes one of these for every record.
+    row_id, name, record_key, row_digest, desired, synced, state, standing, cause, rival = row
+    return Stored(row_id, name, record_key, row_digest, desired, synced, _STATES[state], standing, cause, rival)
 
 
 def _parameters(row_id: int, note: Note, now: datetime) -> dict[str, Any]:
