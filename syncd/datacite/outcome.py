@@ -216,7 +216,7 @@ def _words(answer: Answer) -> str:
     elif isinstance(document, dict) and "title" in document:
         text = str(document["title"])
     else:
-        text = re.sub(r"<[^>]+>|\s+", " ", answer.body[:4000].decode(errors="replace")).strip()
+        text = re.sub(r"(?:<[^>]+>|\s)+", " ", answer.body[:4000].decode(errors="replace")).strip()
     return (text or f"HTTP {answer.status} without words")[:_MESSAGE_LENGTH]
 
 
