@@ -137,8 +137,7 @@ def _listed(name: str, value: Any) -> list[Any]:
             raise ValueError(f"{name} holds text where a JSON array is expected")
     if value is None:
         return []
-    entries = list(value) if isinstance(value, (list, tuple)) else [value]
-    return entries
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 _TEXT_ENTRY: dict[str, Callable[[str], Any]] = {
