@@ -14,11 +14,13 @@ class Cause:
         word: The stable name.
         sentence: What happened, in plain words.
         action: What the operator does next.
+        ours: Decided by syncd, not by DataCite: judged again whenever the record is looked at anew.
     """
 
     word: str
     sentence: str
     action: str
+    ours: bool = False
 
 
 _ALL = (
@@ -27,10 +29,11 @@ _ALL = (
         "metadata_invalid",
         "DataCite would refuse the metadata, so it was not sent.",
         "Correct the record in the platform, or its mapping; it is tried again when either changes.",
+        ours=True,
     ),
     Cause(
         "status_unknown",
-        "The record's status is not in the configuration, so nothing was published.",
+        "The record's status is not in the configuration, so nothing was sent; DataCite keeps what it has.",
         "Add the status to [accounts.source.states] and run `syncd sync`.",
     ),
     Cause(
@@ -52,11 +55,13 @@ _ALL = (
         "url_not_allowed",
         "The landing page lies outside the domains that are allowed for this account.",
         "Correct the landing page, or extend `domains` here and at DataCite (Fabrica, account settings).",
+        ours=True,
     ),
     Cause(
         "too_large",
         "The metadata is larger than the 10 MB that DataCite accepts.",
         "Shorten the record: most often thousands of related identifiers.",
+        ours=True,
     ),
     # DataCite refused this record: sent once, not repeated until something changes.
     Cause(
@@ -122,6 +127,11 @@ _ALL = (
         "The answer was not DataCite's: not JSON, cut off, or for another DOI.",
         "Nothing at first; if it lasts, look for a proxy between here and DataCite.",
     ),
+    Cause(
+        "unreadable",
+        "The platform's database could not give this record.",
+        "See the message; the other records go on, and this one is tried again.",
+    ),
     # The account: nothing more is sent for it.
     Cause(
         "credentials",
@@ -132,6 +142,7 @@ _ALL = (
         "crashed",
         "syncd itself failed on this record.",
         "Please report it with the log lines of this DOI; it is tried again later.",
+        ours=True,
     ),
 )
 

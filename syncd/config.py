@@ -5,6 +5,7 @@ An account's password comes from ``password``, ``password_file``, the environmen
 (``SYNCD_PASSWORD_`` + id with every other character as ``_``) or a systemd credential named like the id.
 """
 
+import difflib
 import os
 import re
 import stat
@@ -34,6 +35,7 @@ CAPS = {"production": 3000, "test": 750}
 _OTHER_CAP = 3000
 _SHARE_OF_CAP = 0.98
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SQLITE_FILE = re.compile(r"^sqlite:///([^/:].*)$")
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
 
 
@@ -169,6 +171,12 @@ class AccountSettings(_Section):
     domains: str = "*"
     source: SourceSettings
 
+    @field_validator("id")
+    @classmethod
+    def _one_spelling(cls, account_id: str) -> str:
+        # DataCite does not mind the case; our own tables would.
+        return account_id.upper()
+
     @field_validator("prefixes")
     @classmethod
     def _prefix_form(cls, prefixes: list[str]) -> list[str]:
@@ -234,6 +242,14 @@ class Settings(_Section):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _own_tables_apart(self) -> Self:
+        for account in self.accounts:
+            if account.source.url == self.state.url:
+                msg = f"state.url is the database of {account.id}'s platform; syncd never writes there"
+                raise ValueError(msg)
+        return self
+
     def account(self, account_id: str) -> AccountSettings:
         """The account of this id, in any case."""
         for account in self.accounts:
@@ -263,7 +279,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
     try:
-        settings = Settings.model_validate(_with_environment(data, environment))
+        settings = Settings.model_validate(_from_folder(_with_environment(data, environment), path.parent))
     except ValidationError as error:
         raise ConfigurationError(f"{path} has mistakes:\n{_mistakes(error)}") from None
     if any(account.password for account in settings.accounts):
@@ -296,24 +312,59 @@ def _step_into(place: Any, step: str, name: str) -> Any:
     return place[int(step)]
 
 
+def _from_folder(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative files are meant from the configuration's folder, wherever the program is started."""
+    sections = [data.get("state"), *(one.get("source") for one in _tables(data.get("accounts")))]
+    for section in _tables(sections):
+        if isinstance(url := section.get("url"), str):
+            section["url"] = _SQLITE_FILE.sub(lambda match: f"sqlite:///{folder.absolute() / match[1]}", url)
+    for account in _tables(data.get("accounts")):
+        if isinstance(name := account.get("password_file"), str):
+            account["password_file"] = str(folder.absolute() / name)
+    return data
+
+
+def _tables(values: Any) -> list[dict[str, Any]]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
 def _mistakes(error: ValidationError) -> str:
     lines = []
     for mistake in error.errors():
         where = ".".join(str(part) for part in mistake["loc"]) or "configuration"
         what = mistake["msg"].removeprefix("Value error, ")
         if mistake["type"] == "extra_forbidden":
-            what = "unknown setting"
+            near = difflib.get_close_matches(str(mistake["loc"][-1]), _known_names(), 1)
+            what = "unknown setting" + (f"; did you mean {near[0]}?" if near else "")
+        elif where.endswith("source.state") and isinstance(mistake["input"], dict):
+            what = "the table of statuses is called states: [accounts.source.states]"
         lines.append(f"  {where}: {what}")
     return "\n".join(lines)
+
+
+def _known_names() -> list[str]:
+    sections = (
+        Settings,
+        StateSettings,
+        DataCiteSettings,
+        AccountSettings,
+        SourceSettings,
+        ScheduleSettings,
+        LogSettings,
+    )
+    return [name for section in sections for name in section.model_fields]
 
 
 def _read_secret(path: Path, *, private: bool) -> str:
     if private:
         _refuse_open_file(path)
     try:
-        return path.read_text(encoding="utf-8").removesuffix("\n")
+        secret = path.read_text(encoding="utf-8").removesuffix("\n")
     except OSError as error:
         raise ConfigurationError(f"the password file {path} cannot be read: {error.strerror}") from error
+    if not secret:
+        raise ConfigurationError(f"the password file {path} is empty")
+    return secret
 
 
 def _refuse_open_file(path: Path) -> None:

@@ -24,16 +24,23 @@ _LONGEST_NAP = 5.0
 class Slot:
     """The right to have one request on its way; unused, it is given back at the end."""
 
-    def __init__(self, slots: Slots, taken: Taken, rest: timedelta) -> None:
+    def __init__(self, slots: Slots, taken: Taken, rest: timedelta, clock: Clock) -> None:
         self._slots = slots
         self._taken = taken
         self._rest = rest
+        self._taken_at = clock.monotonic()
+        self._clock = clock
         self._used = False
         self._ended = False
 
-    def use(self) -> None:
-        """A request leaves now."""
-        self._used = True
+    def use(self) -> bool:
+        """A request leaves now; False when too much time went by since the slot was taken, and none may.
+
+        The slot comes free by itself some time after it was taken, for the case of a crash: a request that
+        begins late could then outlive it.
+        """
+        self._used = self._clock.monotonic() - self._taken_at < _CRASH_SECONDS / 2
+        return self._used
 
     def end(self) -> None:
         """The request is over, or there was none; a second call changes nothing."""
@@ -60,7 +67,7 @@ class Limiter:
 
     def prepare(self) -> None:
         """Make the table hold exactly as many slots as configured."""
-        self._slots.resize(self._count, self._hold)
+        self._slots.resize(self._count, self._hold, self._rest)
 
     @contextmanager
     def slot(self, *, mass: bool = False, patience: float = 30.0) -> Iterator[Slot | None]:
@@ -69,7 +76,7 @@ class Limiter:
         if taken is None:
             yield None
             return
-        slot = Slot(self._slots, taken, self._rest)
+        slot = Slot(self._slots, taken, self._rest, self._clock)
         try:
             yield slot
         finally:

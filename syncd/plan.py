@@ -88,8 +88,8 @@ def _remove(held: Held, desired: Desired, policy: Policy) -> Step:
         return Nothing("it is hidden already")
     if held.state is State.DRAFT or (held.state is State.NONE and not held.sure):
         # A DELETE is safe in doubt: it removes a draft only, and anything else says what it is.
-        return Delete(desired.doi, "the record is gone; a draft can be deleted")
-    return _hide_only(held, desired, policy, "the record is gone; its DOI stays, hidden")
+        return Delete(desired.doi, "no record has this DOI any more; a draft can be deleted")
+    return _hide_only(held, desired, policy, "no record has this DOI any more; it stays, hidden")
 
 
 def _keep_draft(held: Held, desired: Desired, policy: Policy) -> Step:
@@ -104,10 +104,14 @@ def _keep_draft(held: Held, desired: Desired, policy: Policy) -> Step:
 def _withdraw(held: Held, desired: Desired, policy: Policy) -> Step:
     if held.state is State.NONE and held.sure:
         return Nothing("withdrawn before DataCite had it: nothing to hide")
-    if held.state in (State.NONE, State.DRAFT) and not (policy.keep_withdrawn_drafts and held.sure):
-        return Delete(desired.doi, "withdrawn while a draft")
-    if held.state is State.DRAFT:
-        return Nothing("withdrawn while a draft; kept by policy")
+    if held.state in (State.NONE, State.DRAFT):
+        if not policy.keep_withdrawn_drafts:
+            return Delete(desired.doi, "withdrawn while a draft")
+        if held.sure:
+            return Nothing("withdrawn while a draft; kept by policy")
+        # It may have been published: a hide does nothing to a draft.
+        expects = {State.DRAFT, State.REGISTERED}
+        return _put(held, desired, "hide", expects, "withdrawn", policy.hide_comment)
     if held.state is State.REGISTERED and held.sure:
         return _update(held, desired, {State.REGISTERED}, "withdrawn")
     return _put(held, desired, "hide", {State.REGISTERED}, "withdrawn", policy.hide_comment)
@@ -134,6 +138,11 @@ def _put(held: Held, desired: Desired, event: str, expects: set[State], reason: 
     return _request(held, desired, difference(held, desired), event, expects, reason, comment)
 
 
+def hide_alone(held: Held, desired: Desired, policy: Policy) -> Put:
+    """Hide now, although the content cannot be sent: what must not be seen does not wait for its metadata."""
+    return _hide_only(held, desired, policy, "withdrawn; its metadata is not valid and stays as it was")
+
+
 def _hide_only(held: Held, desired: Desired, policy: Policy, reason: str) -> Put:
     """Hide without touching the content; the platform does not know it any more."""
     return Put(
@@ -145,6 +154,7 @@ def _hide_only(held: Held, desired: Desired, policy: Policy, reason: str) -> Put
         digests=held.digests,
         reason=reason,
         comment=policy.hide_comment,
+        completable=False,
     )
 
 

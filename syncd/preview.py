@@ -8,7 +8,7 @@ from syncd.config import AccountSettings
 from syncd.datacite.request import Delete, Put
 from syncd.datacite.validation import owned, problems
 from syncd.model import Desired, Held, Problem, State
-from syncd.plan import Nothing, Policy, decide
+from syncd.plan import Nothing, Policy, decide, hide_alone
 from syncd.platforms import Platform
 from syncd.scan import Finding, Scan
 from syncd.store import Store
@@ -38,11 +38,21 @@ class Planned:
         return asdict(self)
 
 
-def preview(account: AccountSettings, platform: Platform, store: Store) -> Iterator[Planned]:
-    """Every DOI that a full pass would send something for, or set aside."""
+def preview(
+    account: AccountSettings, platform: Platform, store: Store, *, host: str, accept_missing: bool = False
+) -> Iterator[Planned]:
+    """Every DOI that a full pass would send something for, or set aside.
+
+    Raises:
+        SafetyError: Where the pass would stop for the same reason.
+    """
     policy = Policy(account.source.withdrawn_drafts == "keep", account.source.hide_reason)
     seen: set[str] = set()
-    for findings in Scan(account, platform, store).differences(full=True):
+    store.runs.check_bound(account.id, host, platform.identity)
+    scan = Scan(account, platform, store)
+    for findings in scan.differences(full=True):
+        if not accept_missing:
+            scan.refuse_an_emptied_source(findings)
         held = store.dois.held(account.id, [one.note.doi for one in findings])
         for finding in findings:
             seen.add(finding.note.doi)
@@ -60,6 +70,8 @@ def preview(account: AccountSettings, platform: Platform, store: Store) -> Itera
 
 def _of_finding(finding: Finding, held: Held, policy: Policy, account: AccountSettings) -> Planned | None:
     note = finding.note
+    if note.gone and finding.stored is not None and finding.stored.standing is not None:
+        return None
     if note.standing is not None:
         return Planned(note.doi, note.standing, f"under none of {', '.join(account.prefixes)}")
     if note.quarantine is not None:
@@ -77,6 +89,8 @@ def _of_waiting(
     mapped: Desired | Problem = Desired(stored.doi, State.NONE, {}, GONE_DIGEST, {})
     if row is not None and row.doi == stored.doi:
         mapped = platform.map(row)
+    elif stored.desired_digest != GONE_DIGEST:
+        return None  # only a whole scan says that a record is gone
     if isinstance(mapped, Problem):
         return Planned(stored.doi, "set aside", f"{mapped.cause}: {mapped}")
     return planned_step(mapped, held, policy, account)
@@ -94,7 +108,9 @@ def planned_step(desired: Desired, held: Held, policy: Policy, account: AccountS
     if step.attributes or step.event == "publish":
         public = any(state.public for state in step.expects)
         found = problems(desired.attributes, public=public, domains=account.domains)
-        if found:
+        if found and step.event == "hide":
+            step = hide_alone(held, desired, policy)
+        elif found:
             return Planned(desired.doi, "set aside", f"{found[0].cause}: {'; '.join(map(str, found[:3]))}")
     return Planned(desired.doi, _word(step, held), step.reason, sorted(step.attributes), len(step.body()))
 

@@ -11,8 +11,9 @@ from datetime import timedelta
 
 import structlog
 
+from syncd.causes import CAUSES
 from syncd.config import AccountSettings
-from syncd.datacite.validation import doi_problem, owned
+from syncd.datacite.validation import doi_problem, looks_like_doi, owned
 from syncd.errors import BusyError, SafetyError
 from syncd.model import Desired, Problem, Row, State
 from syncd.platforms import Platform
@@ -21,8 +22,9 @@ from syncd.store.dois import FOREIGN, GONE_DIGEST, LANE_STATE, LANE_UPDATE, Note
 
 _log = structlog.get_logger()
 _LEASE = timedelta(minutes=10)
-_HALF_GONE_FROM = 10
+_HALF_GONE_FROM = 3
 _NOTES_AT_ONCE = 1000
+DUPLICATE = "doi_duplicate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Finding:
         return (
             stored is not None
             and note.quarantine is None
+            and not note.judge_again
             and (stored.desired_digest, stored.record_key, stored.standing, stored.rival_key)
             == (note.desired_digest, note.record_key, note.standing, None)
         )
@@ -61,6 +64,7 @@ class ScanCounts:
     touched: int = 0
     changed: int = 0
     gone: int = 0
+    set_aside: int = 0
 
 
 class Scan:
@@ -72,6 +76,7 @@ class Scan:
         self._store = store
         self.counts = ScanCounts()
         self._seen = _Seen(store.dois.highest_id(account.id))
+        self._found = 0
 
     def differences(self, *, full: bool, since: object = None) -> Iterator[list[Finding]]:
         """What differs, page by page; nothing is written.
@@ -99,8 +104,8 @@ class Scan:
             raise BusyError(f"another process scans {self._account.id} now", hint="try again in a few minutes")
         try:
             for findings in self.differences(full=full, since=since):
-                if findings and findings[0].note.gone and not accept_missing:
-                    self._refuse_an_emptied_source()
+                if not accept_missing:
+                    self.refuse_an_emptied_source(findings)
                 self._note(findings)
                 if not runs.take_lease(lease, holder, _LEASE):
                     raise BusyError(f"the lease of this scan of {self._account.id} was lost", hint="run it again")
@@ -141,8 +146,8 @@ class Scan:
             self._seen.add(stored.id)
             rival = self._rival(row, stored)
             if rival is not None:
-                if stored.rival_key is not None:
-                    return None
+                if stored.cause == DUPLICATE:
+                    return None  # said before
                 mine = Note(row.doi, stored.record_key, None, None, State.NONE)
                 return Finding(_contested(mine, rival), stored, None)
         mapped = self._platform.map(row)
@@ -165,26 +170,35 @@ class Scan:
 
     def _gone(self) -> Iterator[list[Finding]]:
         """Our rows that the platform did not show: counted first, so that too many can stop the run."""
-        self.counts.gone = sum(map(len, self._unseen()))
+        for page in self._ours():
+            gone = sum(row_id not in self._seen for row_id in page)
+            self.counts.gone += gone
+            self._found += len(page) - gone
         if not self.counts.gone:
             return
-        for row_ids in self._unseen():
-            for chunk in range(0, len(row_ids), _NOTES_AT_ONCE):
-                rows = self._store.dois.of_ids(row_ids[chunk : chunk + _NOTES_AT_ONCE])
+        for page in self._ours():
+            unseen = [row_id for row_id in page if row_id not in self._seen]
+            for chunk in range(0, len(unseen), _NOTES_AT_ONCE):
+                rows = self._store.dois.of_ids(unseen[chunk : chunk + _NOTES_AT_ONCE])
                 yield [Finding(_gone_note(stored), stored, None) for stored in rows]
 
-    def _unseen(self) -> Iterator[list[int]]:
-        for page in self._store.dois.present(self._account.id, self._seen.highest):
-            unseen = [row_id for row_id in page if row_id not in self._seen]
-            if unseen:
-                yield unseen
+    def _ours(self) -> Iterator[Sequence[int]]:
+        return self._store.dois.present(self._account.id, self._seen.highest)
 
-    def _refuse_an_emptied_source(self) -> None:
-        gone, present = self.counts.gone, self.counts.records
-        if present == 0 or (gone >= _HALF_GONE_FROM and gone > present):
+    def refuse_an_emptied_source(self, findings: Sequence[Finding]) -> None:
+        """Stop when the records that are missing are all, or more than those that are there.
+
+        Raises:
+            SafetyError: They are.
+        """
+        if not findings or not findings[0].note.gone:
+            return
+        # Counted are DOIs that we knew: rows that lost their DOI, or have another, are not "there".
+        gone, found = self.counts.gone, self._found
+        if found == 0 or (gone >= _HALF_GONE_FROM and gone > found):
             raise SafetyError(
-                f"{gone} records of {self._account.id} are missing from the platform, {present} are there:"
-                " nothing was changed or sent",
+                f"{gone} DOIs of {self._account.id} are missing from the platform and {found} are there:"
+                " nothing is hidden, nothing is sent",
                 hint="if they were really removed: syncd sync --accept-missing",
             )
 
@@ -193,6 +207,13 @@ class Scan:
         changed = [one for one in findings if not one.same_content]
         self.counts.touched += len(touched)
         self.counts.changed += sum(not one.note.gone for one in changed)
+        self.counts.set_aside += sum(one.note.quarantine is not None for one in changed)
+        strangers = [
+            one.stored.id for one in changed if one.note.gone and one.stored and one.stored.standing == FOREIGN
+        ]
+        if strangers:
+            self._store.dois.forget(strangers)
+            changed = [one for one in changed if not (one.stored and one.stored.id in strangers)]
         self._store.dois.touch([(one.stored.id, one.note.row_digest or "") for one in touched if one.stored])
         if changed:
             self._store.dois.note(self._account.id, [(one.note, one.stored) for one in changed])
@@ -216,6 +237,9 @@ class _Seen:
 def note_of(row: Row, mapped: Desired | Problem, stored: Stored | None, account: AccountSettings) -> Note:
     """What to remember of a row. Pure."""
     held = stored.synced_state if stored else State.NONE
+    if not looks_like_doi(row.doi):
+        problem = doi_problem(row.doi) or Problem("doi_invalid", f"{row.doi} is no DOI", "doi")
+        return Note(row.doi, row.key, row.digest, None, State.NONE, quarantine=(problem.cause, str(problem)))
     if not owned(row.doi, account.prefixes):
         return Note(row.doi, row.key, row.digest, None, State.NONE, standing=FOREIGN)
     if isinstance(mapped, Desired) and held is State.NONE and mapped.state is not State.NONE:
@@ -226,7 +250,9 @@ def note_of(row: Row, mapped: Desired | Problem, stored: Stored | None, account:
     # Whatever becomes visible or invisible goes before corrections.
     visibility = State.FINDABLE in (held, mapped.state) and held is not mapped.state
     lane = LANE_STATE if visibility else LANE_UPDATE
-    return Note(row.doi, row.key, row.digest, mapped.digest, mapped.state, lane)
+    # Our own refusal may be another one now: the domains, the mapping or this program may have changed.
+    again = stored is not None and stored.cause is not None and CAUSES[stored.cause].ours
+    return Note(row.doi, row.key, row.digest, mapped.digest, mapped.state, lane, judge_again=again)
 
 
 def _gone_note(stored: Stored) -> Note:
@@ -236,4 +262,4 @@ def _gone_note(stored: Stored) -> Note:
 def _contested(note: Note, rival: str) -> Note:
     """Two records claim one DOI: neither is sent until one of them gives it up."""
     message = f"{note.doi} is claimed by the records {note.record_key} and {rival}"
-    return replace(note, row_digest=None, desired_digest=None, rival_key=rival, quarantine=("doi_duplicate", message))
+    return replace(note, row_digest=None, desired_digest=None, rival_key=rival, quarantine=(DUPLICATE, message))

@@ -17,10 +17,10 @@ from syncd.datacite.client import Answer, NoAnswer
 from syncd.datacite.outcome import Accepted, Deferred, Halted, Outcome, Rejected, judge
 from syncd.datacite.request import Put, Write
 from syncd.datacite.validation import MAX_BODY_BYTES, owned, problems
-from syncd.errors import StateError, SyncdError
+from syncd.errors import ConfigurationError, PlatformError, StateError, SyncdError
 from syncd.limiter import Limiter, Slot
 from syncd.model import Desired, Held, Problem, Row, State
-from syncd.plan import Nothing, Policy, decide, delay, exhausted
+from syncd.plan import Nothing, Policy, decide, delay, exhausted, hide_alone
 from syncd.platforms import Platform
 from syncd.store import Store
 from syncd.store.dois import GONE_DIGEST, LANE_BACKFILL, Claim, Failed, Settlement, Written
@@ -30,6 +30,7 @@ _log = structlog.get_logger()
 _PATIENCE_SECONDS = 30.0
 _MARGIN_SECONDS = 30.0
 _FAILURES_TO_PAUSE = 5
+_UNREADABLE_TO_STOP = 5
 _PAUSE = timedelta(seconds=30)
 _THROTTLE_PAUSE = timedelta(seconds=60)
 
@@ -53,6 +54,8 @@ class SendCounts:
     halted: bool = False
     paused: bool = False
     failures_in_a_row: int = 0
+    unreadable_in_a_row: int = 0
+    trouble: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, name: str) -> None:
@@ -69,11 +72,11 @@ class SendCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What one worker found out about one DOI before anything was sent."""
+    """What one worker found out about one DOI before anything was sent; without a step it has to wait."""
 
     row: Row | None
     desired: Desired | Problem
-    step: Nothing | Write | Problem
+    step: Nothing | Write | Problem | None
 
 
 class Sender:
@@ -110,6 +113,10 @@ class Sender:
 
     def run(self) -> None:
         """Send until nothing is due, a pause begins or the program is to stop."""
+        # One request tells whether the account's credentials work, before many do.
+        while self.counts.requests == 0:
+            if not self.step():
+                return
         workers = self._settings.workers
         with ThreadPoolExecutor(workers, thread_name_prefix="send") as pool:
             running = [pool.submit(copy_context().run, self._work) for _ in range(workers)]
@@ -127,13 +134,17 @@ class Sender:
         try:
             mass = claim.lane == LANE_BACKFILL
             with self._limiter.slot(mass=mass, patience=_PATIENCE_SECONDS) as slot:
-                if slot is None:
+                if slot is None or self.counts.halted:
                     self._store.dois.release(claim)
                     return True
-                turn = self._look(claim)
+                try:
+                    turn = self._look(claim)
+                except (PlatformError, ConfigurationError) as error:
+                    return self._settle_unread(claim, error)
+                self.counts.unreadable_in_a_row = 0
                 if isinstance(turn.step, Put | Write):
-                    sent = self._store.dois.mark_unsure(claim, self._request_time)
-                    return self._send(claim, turn, slot) if sent else self._lost(claim)
+                    sent = slot.use() and self._store.dois.mark_unsure(claim, self._request_time)
+                    return self._send(claim, turn, slot) if sent else self._not_sent(claim)
             return self._settle_unsent(claim, turn)
         except SyncdError:
             # After a request left, the row stays claimed and unsure: both end by themselves.
@@ -158,6 +169,10 @@ class Sender:
         row = self._platform.one(claim.record_key)
         if row is None or row.doi != claim.doi:
             gone = Desired(claim.doi, State.NONE, {}, GONE_DIGEST, {})
+            if claim.desired_digest != GONE_DIGEST:
+                # Only a whole scan, with its brake, may say that a record is gone: one empty answer may be a
+                # table that is being loaded, or a replica that lags.
+                return _Turn(None, gone, None)
             return _Turn(None, gone, self._decide(claim, gone))
         mapped = self._platform.map(row)
         if isinstance(mapped, Problem):
@@ -172,6 +187,8 @@ class Sender:
             return step
         public = any(state.public for state in step.expects)
         found = problems(desired.attributes, public=public, domains=self._account.domains)
+        if found and step.event == "hide":
+            return hide_alone(claim.held, desired, self._policy)
         if found:
             return Problem(found[0].cause, "; ".join(map(str, found[:10])))
         if len(step.body()) > MAX_BODY_BYTES:
@@ -179,6 +196,16 @@ class Sender:
         return step
 
     def _settle_unsent(self, claim: Claim, turn: _Turn) -> bool:
+        if turn.step is None:
+            _log.info("record.missing", doi=claim.doi, account=claim.account)
+            waiting = replace(
+                _unchanged(claim, turn),
+                desired_digest=claim.desired_digest,
+                retry_in=self._wait(claim.attempts + 1),
+                attempts=claim.attempts + 1,
+            )
+            self._store.dois.settle(claim, waiting)
+            return True
         if isinstance(turn.step, Problem):
             self.counts.add("rejected")
             _log.warning("record.rejected", doi=claim.doi, cause=turn.step.cause, message=str(turn.step))
@@ -192,8 +219,36 @@ class Sender:
         self._store.dois.settle(claim, settlement)
         return True
 
-    def _lost(self, claim: Claim) -> bool:
-        _log.warning("claim.lost", doi=claim.doi, account=claim.account)
+    def _settle_unread(self, claim: Claim, error: SyncdError) -> bool:
+        """The platform could not give this record: the others go on, unless it gives none.
+
+        Raises:
+            SyncdError: Several in a row failed, so it is not the record.
+        """
+        attempts = claim.attempts + 1
+        self._store.dois.settle(
+            claim,
+            Settlement(
+                held=claim.held,
+                synced_digest=claim.synced_digest,
+                desired_digest=claim.desired_digest,
+                desired_state=claim.desired_state,
+                row_digest=None,
+                retry_in=self._wait(attempts),
+                attempts=attempts,
+                failed=Failed("unreadable", error.message),
+            ),
+        )
+        self.counts.add("deferred")
+        self.counts.add("unreadable_in_a_row")
+        if self.counts.unreadable_in_a_row >= _UNREADABLE_TO_STOP:
+            raise error
+        return True
+
+    def _not_sent(self, claim: Claim) -> bool:
+        """Reading the record took so long that claim or slot do not cover a request any more."""
+        _log.warning("claim.too_late", doi=claim.doi, account=claim.account)
+        self._store.dois.release(claim)
         return True
 
     # The request and its answer.
@@ -201,7 +256,6 @@ class Sender:
     def _send(self, claim: Claim, turn: _Turn, slot: Slot) -> bool:
         request = turn.step
         assert isinstance(request, Write)  # noqa: S101 - narrowed by the caller
-        slot.use()
         answer = self._client.write(request)
         slot.end()
         self.counts.add("requests")
@@ -209,7 +263,7 @@ class Sender:
         settlement = self._settlement(claim, turn, request, outcome)
         kept = self._store.dois.settle(claim, settlement)
         if not kept:
-            self._lost(claim)
+            _log.warning("claim.lost", doi=claim.doi, account=claim.account)
         self._report(claim, request, outcome)
         return self._go_on(outcome)
 
@@ -223,31 +277,42 @@ class Sender:
             written=_written(request, turn, outcome),
         )
         match outcome:
-            case Accepted():
+            case Accepted(held, _):
                 digest = _digest(turn.desired)
-                gone = digest == GONE_DIGEST and outcome.held.state is State.NONE
-                return replace(settlement, synced_digest=digest, verified=True, attempts=0, forget=gone)
+                gone = digest == GONE_DIGEST and held.state is State.NONE
+                done = isinstance(turn.desired, Desired) and isinstance(
+                    decide(held, turn.desired, self._policy), Nothing
+                )
+                return replace(
+                    settlement, synced_digest=digest if done else None, verified=True, attempts=0, forget=gone
+                )
             case Rejected(cause, message, _, status):
                 failed = Failed(cause, message, status)
                 return replace(settlement, quarantine=True, failed=failed, attempts=claim.attempts + 1)
             case Deferred() as deferred:
                 return self._deferred(claim, settlement, deferred)
             case Halted():
-                return replace(settlement, unsure=not outcome.held.sure)
+                return settlement
 
     def _deferred(self, claim: Claim, settlement: Settlement, outcome: Deferred) -> Settlement:
         attempts = claim.attempts + 1
-        wait = timedelta(seconds=delay(attempts, outcome.retry_after, self._chance()))
         failed = Failed(outcome.cause, outcome.message, outcome.status)
         if outcome.host_wide and not outcome.unsure:
             # An outage is nobody's failure: no record is charged with it.
-            return replace(settlement, retry_in=wait)
-        if outcome.limited and exhausted(attempts):
-            return replace(settlement, quarantine=True, failed=failed, attempts=attempts)
-        return replace(settlement, unsure=outcome.unsure, retry_in=wait, attempts=attempts, failed=failed)
+            return replace(settlement, retry_in=self._wait(attempts, outcome.retry_after))
+        if outcome.limited:
+            # Other troubles before do not count against a step that should help at once.
+            attempts = attempts if claim.cause == outcome.cause else 1
+            if exhausted(attempts):
+                return replace(settlement, quarantine=True, failed=failed, attempts=attempts)
+        wait = self._wait(attempts, outcome.retry_after)
+        return replace(settlement, retry_in=wait, attempts=attempts, failed=failed)
+
+    def _wait(self, attempts: int, retry_after: float | None = None) -> timedelta:
+        return timedelta(seconds=delay(attempts, retry_after, self._chance()))
 
     def _settle_crashed(self, claim: Claim, error: Exception, *, sent: bool) -> None:
-        attempts = claim.attempts + 1
+        attempts = claim.attempts + 1 if claim.cause == "crashed" else 1
         held = replace(claim.held, digests=None, sure=False) if sent else claim.held
         self._store.dois.settle(
             claim,
@@ -255,10 +320,9 @@ class Sender:
                 held=held,
                 synced_digest=None if sent else claim.synced_digest,
                 desired_digest=claim.desired_digest,
-                desired_state=State.NONE,
+                desired_state=claim.desired_state,
                 row_digest=None,
-                unsure=sent,
-                retry_in=timedelta(seconds=delay(attempts, None, self._chance())),
+                retry_in=self._wait(attempts),
                 attempts=attempts,
                 quarantine=exhausted(attempts),
                 failed=Failed("crashed", f"{type(error).__name__}: {error}"),
@@ -296,10 +360,12 @@ class Sender:
                 return False
             case Deferred(cause="throttled", message=message, retry_after=seconds):
                 self.counts.paused = True
+                self.counts.trouble = f"throttled: {message}"
                 runs.pause(HOST, "throttled", message, timedelta(seconds=seconds) if seconds else _THROTTLE_PAUSE)
                 _log.warning("host.paused", cause="throttled", message=message)
                 return False
             case Deferred(cause, message) if outcome.host_wide or outcome.unsure:
+                self.counts.trouble = f"{cause}: {message}"
                 if self.counts.failures(more=True) >= _FAILURES_TO_PAUSE:
                     self.counts.paused = True
                     runs.pause(HOST, cause, message, _PAUSE)

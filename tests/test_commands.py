@@ -41,7 +41,8 @@ def test_the_way_of_a_new_operator(config: Path, site: Site) -> None:
     first = syncd("sync", "-c", config)
 
     assert (first.returncode, len(site.requests)) == (1, 1)  # the invalid record
-    assert "1 accepted, 1 failed" in first.stdout
+    assert "1 accepted, 1 set aside" in first.stdout
+    assert "1 stand failed: syncd failures" in first.stdout
     assert syncd("sync", "-c", config).returncode == 0
     assert len(site.requests) == 1
     failures = syncd("failures", "-c", config)

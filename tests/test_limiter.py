@@ -94,7 +94,7 @@ def test_real_threads_and_processes_worth_of_limiters_share_the_slots(store: Sto
 
 
 def test_a_slot_that_a_crash_left_taken_comes_back_after_timeout_and_window(store: Store) -> None:
-    store.slots.resize(1, timedelta(seconds=100))
+    store.slots.resize(1, timedelta(seconds=100), timedelta(seconds=10))
     hold = timedelta(seconds=60)
 
     taken = store.slots.take(hold, 0)
@@ -106,7 +106,7 @@ def test_a_slot_that_a_crash_left_taken_comes_back_after_timeout_and_window(stor
 
 
 def test_an_unused_slot_is_as_free_as_before(store: Store) -> None:
-    store.slots.resize(1, timedelta(seconds=100))
+    store.slots.resize(1, timedelta(seconds=100), timedelta(seconds=10))
     limiter = Limiter(store.slots, settings(1), SystemClock())
 
     with limiter.slot() as slot:
@@ -140,15 +140,49 @@ def test_the_number_of_slots_follows_the_configuration_and_keeps_what_rests(
     store: Store, before: int, after: int
 ) -> None:
     rest = timedelta(seconds=100)
-    store.slots.resize(before, rest)
+    store.slots.resize(before, rest, rest)
     for _ in range(3):
         taken = store.slots.take(rest, 0)
         assert isinstance(taken, Taken)
 
-    store.slots.resize(after, rest)
+    store.slots.resize(after, rest, rest)
 
     used, total = store.slots.in_use()
-    assert (used, total) == (3, after)
+    # What was added rests too: a removed slot may have been in its place.
+    assert (used, total) == (3 + max(0, after - before), after)
+
+
+def test_lowering_and_raising_the_limit_grants_no_request_twice(store: Store) -> None:
+    hold = timedelta(seconds=100)
+    store.slots.resize(20, hold, hold)
+    granted = 0
+    for count in (20, 5, 20):
+        store.slots.resize(count, hold, hold)
+        while isinstance(store.slots.take(hold, 0), Taken):
+            granted += 1
+
+    assert granted == 20
+
+
+def test_many_processes_may_make_the_slots_at_the_same_time(store: Store) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    hold = timedelta(seconds=100)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: store.slots.resize(50, hold, hold), range(6)))
+
+    assert store.slots.in_use()[1] == 50
+
+
+def test_a_slot_that_was_held_too_long_before_its_request_may_not_be_used(store: Store) -> None:
+    clock = VirtualClock()
+    limiter = Limiter(store.slots, settings(1), clock)
+    limiter.prepare()
+    with limiter.slot() as slot:
+        assert slot is not None
+        clock.sleep(60)
+
+        assert not slot.use()
 
 
 def test_a_time_that_a_wrong_clock_left_is_brought_back(store: Store) -> None:
@@ -156,11 +190,11 @@ def test_a_time_that_a_wrong_clock_left_is_brought_back(store: Store) -> None:
 
     from syncd.store.tables import slot
 
-    store.slots.resize(1, timedelta(seconds=10))
+    store.slots.resize(1, timedelta(seconds=10), timedelta(seconds=10))
     with store.database.writing() as connection:
         connection.execute(update(slot).values(free_at=datetime(2999, 1, 1, tzinfo=UTC)))
 
-    store.slots.resize(1, timedelta(seconds=10))
+    store.slots.resize(1, timedelta(seconds=10), timedelta(seconds=10))
 
     wait = store.slots.take(timedelta(seconds=10), 0)
     assert isinstance(wait, timedelta)

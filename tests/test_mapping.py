@@ -91,7 +91,7 @@ def test_alternate_identifiers_are_identifiers() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("relatedItems", "text", "text where a JSON array is expected"),
+        ("relatedItems", "text", "needs a JSON array of objects"),
         ("titles", '{"title": ', "broken JSON"),
         ("funding_references", None, None),
         ("dates", ["2024"], "text where an object is expected"),

@@ -160,7 +160,7 @@ def test_once_refused_an_invalid_record_costs_no_request_and_says_what_to_do(sit
     assert site.requests == []
     group = site.store.reading.failures("DATACITE.DEMO")[0]
     assert (group.cause, group.count, group.quarantined) == ("metadata_invalid", 1, 1)
-    assert "did you mean 'Dataset'?" in group.message
+    assert "did you mean 'Dataset'?" in group.examples[0][1]
 
 
 def test_a_wrong_state_behind_a_success_is_no_success(site: Site) -> None:
@@ -220,7 +220,7 @@ def test_wrong_credentials_stop_the_account_and_charge_no_record(site: Site) -> 
     report = site.sync()
 
     assert report.send.halted
-    assert len(site.requests) <= 4  # one per worker
+    assert len(site.requests) == 1
     assert [pause.cause for pause in site.store.runs.pauses("DATACITE.DEMO")] == ["credentials"]
     assert site.store.reading.failures("DATACITE.DEMO") == []
     site.sandbox.application.world.accounts["demo"].password = "demo"
@@ -270,7 +270,7 @@ def test_no_harm_an_emptied_source_stops_the_run(site: Site) -> None:
     site.requests.clear()
     site.remove(1)
 
-    with pytest.raises(SafetyError, match="1 records of DATACITE.DEMO are missing"):
+    with pytest.raises(SafetyError, match="1 DOIs of DATACITE.DEMO are missing"):
         site.sync()
 
     assert site.requests == []
@@ -288,7 +288,7 @@ def test_no_harm_half_of_the_records_gone_stops_the_run(site: Site) -> None:
     site.requests.clear()
     site.execute("DELETE FROM record WHERE id > 10")
 
-    with pytest.raises(SafetyError, match="19 records"):
+    with pytest.raises(SafetyError, match="19 DOIs"):
         site.sync()
 
     assert site.requests == []
@@ -536,3 +536,292 @@ def test_every_failure_in_the_store_has_a_cause_with_a_next_action(site: Site) -
     for group in site.store.reading.failures("DATACITE.DEMO"):
         assert CAUSES[group.cause].action
     assert json.dumps(site.row(2))
+
+
+# Sequences that a hostile review found.
+
+
+def test_a_correction_noted_while_the_wrong_version_is_on_its_way_is_sent(site: Site, monkeypatch: Any) -> None:
+    from syncd.datacite.client import Client
+
+    site.add(1)
+    write = Client.write
+
+    def slow(self: Client, request: Any) -> Any:
+        site.fault("status", status=422)
+        answer = write(self, request)
+        monkeypatch.setattr(Client, "write", write)
+        site.edit(1, titles=NEW_TITLE)
+        _scan(site)  # another process, before the answer is settled
+        return answer
+
+    monkeypatch.setattr(Client, "write", slow)
+    site.sync()
+    site.sync()
+
+    assert site.title(1) == "Another title"
+    assert site.row(1)["bucket"] == "in_sync"
+
+
+def test_a_duplicate_noted_while_a_request_is_on_its_way_stays_known(site: Site, monkeypatch: Any) -> None:
+    from syncd.datacite.client import Client
+
+    site.add(1)
+    write = Client.write
+
+    def slow(self: Client, request: Any) -> Any:
+        monkeypatch.setattr(Client, "write", write)
+        site.add(2, doi=f"{PREFIX}/r1")
+        _scan(site)
+        return write(self, request)
+
+    monkeypatch.setattr(Client, "write", slow)
+    site.sync()
+
+    assert (site.row(1)["bucket"], site.row(1)["cause"]) == ("quarantined", "doi_duplicate")
+
+
+@pytest.mark.parametrize("second", ["retry-after", "invalid", "html-403"])
+def test_a_lost_first_publish_is_hidden_when_the_record_goes_whatever_came_between(site: Site, second: str) -> None:
+    site.add(1)
+    site.add(2)
+    site.fault("reset-after-commit", path="r1$")
+    site.sync()
+    _make_due(site)
+    published = site.remote(1)
+    assert published is not None
+    assert published.state == "findable"
+    if second == "invalid":
+        site.edit(1, types={"resourceTypeGeneral": "Nope"})
+    else:
+        site.fault(second, path="r1$")
+    site.sync()
+    _make_due(site)
+    assert site.row(1)["bucket"] != "in_sync"
+    site.remove(1)
+    for _ in range(2):
+        site.sync()
+        _make_due(site)
+
+    hidden = site.remote(1)
+    assert hidden is not None
+    assert hidden.state == "registered"
+
+
+@pytest.mark.parametrize("value", ["NULL", "'10.9999/x' || id"])
+def test_no_harm_records_that_lose_their_dois_stop_the_run(site: Site, value: str) -> None:
+    for number in range(1, 30):
+        site.add(number)
+    site.sync()
+    site.requests.clear()
+    site.execute(f"UPDATE record SET doi = {value}")
+
+    with pytest.raises(SafetyError, match="29 DOIs"):
+        site.sync()
+
+    assert site.requests == []
+
+
+def test_no_harm_a_table_that_is_empty_between_scan_and_send_hides_nothing(site: Site) -> None:
+    for number in range(1, 5):
+        site.add(number)
+    site.sync()
+    for number in range(1, 5):
+        site.edit(number, titles=NEW_TITLE)
+    _scan(site)
+    site.execute("ALTER TABLE record RENAME TO loaded")
+    site.execute("CREATE TABLE record AS SELECT * FROM loaded WHERE 0")
+    site.requests.clear()
+    _send(site)
+
+    assert site.requests == []
+    site.execute("DROP TABLE record")
+    site.execute("ALTER TABLE loaded RENAME TO record")
+    _make_due(site)
+    site.sync()
+    assert [site.title(number) for number in range(1, 5)] == ["Another title"] * 4
+
+
+def test_a_record_that_was_gone_for_a_moment_is_missed_when_it_really_goes(site: Site) -> None:
+    for number in range(1, 5):
+        site.add(number)
+    site.sync()
+    site.remove(1)
+    _scan(site)
+    site.add(1)
+    _send(site)
+    site.sync()
+    site.remove(1)
+
+    report = site.sync()
+
+    stored = site.remote(1)
+    assert stored is not None
+    assert (report.scan.gone, stored.state) == (1, "registered")
+
+
+def test_nothing_lost_a_proxy_that_answers_for_datacite_sets_no_record_aside(site: Site) -> None:
+    for number in range(1, 30):
+        site.add(number)
+    site.sandbox.application.faults.replace([{"kind": "html-error", "status": 407}])
+    report = site.sync()
+
+    assert report.send.paused
+    assert len(site.requests) <= 5 + 4
+    assert site.store.reading.sum("DATACITE.DEMO").quarantined == 0
+    site.sandbox.application.faults.replace([])
+    _make_due(site)
+    assert site.sync().send.accepted == 29
+
+
+def test_once_refused_our_own_refusal_is_judged_again_when_the_configuration_changes(site: Site) -> None:
+    from syncd import cycle
+
+    site.add(1)
+    settings = site.settings
+    narrow = settings.model_copy(
+        update={"accounts": [settings.accounts[0].model_copy(update={"domains": "other.example.net"})]}
+    )
+    cycle.run(narrow, narrow.accounts[0], site.store)
+    assert site.row(1)["cause"] == "url_not_allowed"
+
+    site.sync()
+
+    assert site.row(1)["bucket"] == "in_sync"
+
+
+def test_a_corrected_mapping_function_maps_every_record_again(site: Site, monkeypatch: Any) -> None:
+    import importlib
+    import sys
+
+    from syncd import cycle
+
+    monkeypatch.syspath_prepend(site.folder)
+    module = site.folder / "own_mapping.py"
+    text = "import json\ndef attributes(row):\n    return {**json.loads(row['metadata']), 'titles': 'TITLE'}\n"
+    for title in ("first", "second"):
+        module.write_text(text.replace("TITLE", title))
+        importlib.invalidate_caches()
+        sys.modules.pop("own_mapping", None)
+        site.add({"first": 1, "second": 2}[title])
+        account = site.settings.accounts[0]
+        source = account.source.model_copy(
+            update={"mapping": "own_mapping:attributes", "landing_page": "https://example.org/{record_key}"}
+        )
+        cycle.run(site.settings, account.model_copy(update={"source": source}), site.store)
+
+    assert (site.title(1), site.title(2)) == ("second", "second")
+
+
+def test_earlier_troubles_do_not_count_against_a_step_that_helps_at_once(site: Site) -> None:
+    site.add(1, status="draft")
+    site.add(2)
+    site.sync()
+    published = site.remote(1)
+    assert published is not None
+    published.state = "findable"  # by hand, in Fabrica
+    site.remove(1)
+    for _ in range(2):
+        site.fault("status", status=503, path="r1$")
+        site.sync()
+        _make_due(site)
+
+    site.sync()
+
+    hidden = site.remote(1)
+    assert hidden is not None
+    assert hidden.state == "registered"
+
+
+def test_a_record_that_cannot_be_read_does_not_stop_the_others(site: Site, monkeypatch: Any) -> None:
+    from syncd.errors import PlatformError
+    from syncd.platforms.sql import SqlPlatform
+
+    for number in range(1, 30):
+        site.add(number)
+    one = SqlPlatform.one
+
+    def unreadable(self: SqlPlatform, key: str) -> Any:
+        if key == "3":
+            raise PlatformError("statement timeout")
+        return one(self, key)
+
+    monkeypatch.setattr(SqlPlatform, "one", unreadable)
+    site.sync()
+
+    assert site.store.reading.sum("DATACITE.DEMO").in_sync == 28
+    assert site.row(3)["cause"] == "unreadable"
+
+
+def test_an_invalid_record_that_is_withdrawn_is_hidden_all_the_same(site: Site) -> None:
+    site.add(1)
+    site.sync()
+    site.edit(1, status="withdrawn", titles=[])
+
+    site.sync()
+
+    stored = site.remote(1)
+    assert stored is not None
+    assert stored.state == "registered"
+    assert (site.row(1)["cause"], site.row(1)["bucket"]) == ("metadata_invalid", "quarantined")
+    assert site.title(1) == "A title"
+
+
+def test_a_foreign_record_that_disappears_is_no_failure(site: Site) -> None:
+    site.add(1)
+    site.add(2, doi="10.1234/elsewhere")
+    site.sync()
+    site.remove(2)
+
+    report = site.sync()
+
+    assert (report.send.requests, report.send.rejected) == (0, 0)
+    found = site.store.reading.sum("DATACITE.DEMO")
+    assert (found.wanted, found.foreign, found.quarantined) == (1, 0, 0)
+
+
+def test_a_timestamp_from_the_future_does_not_blind_the_quick_look(site: Site) -> None:
+    from datetime import UTC, datetime
+
+    site.add(1)
+    site.add(2)
+    ahead = (datetime.now(UTC) + timedelta(minutes=47)).strftime("%Y-%m-%d %H:%M:%S")
+    site.execute("UPDATE record SET modified = :ahead WHERE id = 2", ahead=ahead)
+    site.sync()
+    site.edit(1, titles=NEW_TITLE)
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    site.execute("UPDATE record SET modified = :now WHERE id = 1", now=now)
+
+    site.sync(full=False)
+
+    assert site.title(1) == "Another title"
+
+
+def _scan(site: Site) -> None:
+    """The first half of a pass, as another process makes it."""
+    from syncd import cycle
+    from syncd.platforms import open_platform
+
+    account = site.settings.accounts[0]
+    platform = open_platform(account)
+    cycle.scan(account, platform, site.store, full=True)
+    platform.close()
+
+
+def _send(site: Site) -> None:
+    """The second half of a pass."""
+    from syncd.clock import SystemClock
+    from syncd.datacite.client import Client
+    from syncd.limiter import Limiter
+    from syncd.platforms import open_platform
+    from syncd.send import Sender
+
+    settings = site.settings
+    account = settings.accounts[0]
+    platform = open_platform(account)
+    client = Client(settings.datacite.base_url, account.id, "demo", "", 5)
+    limiter = Limiter(site.store.slots, settings.datacite, SystemClock())
+    limiter.prepare()
+    Sender(account, settings.datacite, platform, site.store, limiter, client, owner="test").run()
+    client.close()
+    platform.close()

@@ -33,7 +33,7 @@ def test_seven_edits_cost_exactly_seven_requests(
         ("PUT hide", [], "registered"),
     ]
     assert all(edit.bytes < edit.full_bytes for edit in story.edits)
-    assert [(group.cause, list(group.dois)) for group in story.failures] == [
+    assert [(group.cause, [doi for doi, _ in group.examples]) for group in story.failures] == [
         ("metadata_invalid", ["10.5072/demo.0042"])
     ]
     assert story.sum is not None

@@ -33,7 +33,10 @@ def demo(keep: Path | None, port: int) -> int:
     folder = keep or Path(tempfile.mkdtemp(prefix="syncd-demo-"))
     if keep and keep.exists() and any(keep.iterdir()):
         raise UsageError(f"{keep} is not empty", hint="choose a folder that does not exist yet")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}") from error
     out = console()
     running = RunningSandbox(Sandbox(), port=port)
     try:

@@ -1,5 +1,6 @@
 """``syncd status``, ``failures`` and ``show``: they read our own tables only, daemon or not."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from syncd.cli.options import account_option, accounts, config_option, json_opti
 from syncd.cli.output import ago, console, emit_json, table
 from syncd.cycle import connect
 from syncd.errors import ExitCode
-from syncd.model import doi_name
+from syncd.model import MANAGED_ATTRIBUTES, doi_name
 from syncd.store.reading import BUCKETS, Sum
 
 
@@ -53,6 +54,8 @@ def status(ctx: click.Context, config_path: Path | None, account_id: str | None,
         )
         if cause:
             out.print(f"  → {cause.action}", markup=False)
+    if any(one.quarantined for one in sums):
+        out.print("some DOIs stand failed → syncd failures")
     out.print(f"{used} of {total} request slots in use")
     for name, runs in document["runs"].items():
         for run in runs:
@@ -63,8 +66,9 @@ def status(ctx: click.Context, config_path: Path | None, account_id: str | None,
 @config_option
 @account_option
 @json_option
+@click.option("--limit", default=5, show_default=True, type=click.IntRange(0), help="Examples per cause; 0 shows all.")
 @click.pass_context
-def failures(ctx: click.Context, config_path: Path | None, account_id: str | None, as_json: bool) -> None:
+def failures(ctx: click.Context, config_path: Path | None, account_id: str | None, as_json: bool, limit: int) -> None:
     """The DOIs that failed, by cause, with what to do next.
 
     Example: syncd failures --account DATACITE.EXAMPLE
@@ -72,7 +76,7 @@ def failures(ctx: click.Context, config_path: Path | None, account_id: str | Non
     settings = load(ctx, config_path, calm=True)
     store = connect(settings)
     try:
-        groups = [group for one in accounts(settings, account_id) for group in store.reading.failures(one.id)]
+        groups = [group for one in accounts(settings, account_id) for group in store.reading.failures(one.id, limit)]
     finally:
         store.close()
     if as_json:
@@ -118,6 +122,11 @@ def sums_table(sums: list[Sum]) -> Any:
     return table((*columns, "oldest unsent"), rows, numbers=columns[1:])
 
 
+def attribute_names(names: Sequence[str]) -> str:
+    """Attribute names in a line; a complete record names none."""
+    return f"all {len(names)} attributes" if len(names) == len(MANAGED_ATTRIBUTES) else ", ".join(names)
+
+
 def print_failures(groups: Any) -> None:
     """The groups as people read them."""
     if not groups:
@@ -127,8 +136,10 @@ def print_failures(groups: Any) -> None:
         waiting = "waits for a change" if group.quarantined else "is tried again by itself"
         click.echo(f"{group.cause}: {group.count} in {group.account}, {waiting}")
         click.echo(f"  {cause.sentence if cause else ''}")
-        click.echo(f"  {', '.join(group.dois)}{' …' if group.count > len(group.dois) else ''}")
-        click.echo(f"  {group.message}")
+        for name, message in group.examples:
+            click.echo(f"  {name}: {message}")
+        if group.count > len(group.examples):
+            click.echo(f"  … and {group.count - len(group.examples):,} more: syncd failures --limit 0")
         click.echo(f"  → {_action(group.cause)}")
 
 
@@ -152,7 +163,7 @@ def _print_doi(document: dict[str, Any]) -> None:
         if document["next_try_at"]:
             click.echo(f"             next attempt {document['next_try_at'][:19]}")
     for write in document["writes"]:
-        attributes = ", ".join(write["attributes"]) or "no attributes"
+        attributes = attribute_names(write["attributes"]) or "no attributes"
         event = f" {write['event']}" if write["event"] else ""
         click.echo(
             f"  {write['at'][:19]}  {write['method']}{event}  {write['status'] or 'no answer'}  {write['result']}"

@@ -14,7 +14,7 @@ from typing import Any
 import click
 import structlog
 
-from syncd.cli.looking import sums_table
+from syncd.cli.looking import attribute_names, sums_table
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
 from syncd.cli.output import console, emit_json, table
 from syncd.clock import SystemClock
@@ -101,15 +101,15 @@ def sync(
         click.echo(f"syncd: {earlier}", err=True)
     if refusals:
         raise refusals[-1]
-    return ExitCode.INTERRUPTED if clock.stop.is_set() else _exit_code(reports)
+    return ExitCode.INTERRUPTED if clock.stop.is_set() else _exit_code(reports, sums)
 
 
 def _print_reports(reports: list[Report], sums: list[Sum], *, as_json: bool) -> None:
     if as_json:
         emit_json([_as_json(report) for report in reports])
         return
-    for report in reports:
-        click.echo(_sentence(report))
+    for report, found in zip(reports, sums, strict=True):
+        click.echo(_sentence(report, found))
     if sums:
         console().print(sums_table(sums))
 
@@ -123,7 +123,7 @@ def show_plan(settings: Settings, account_id: str | None, *, as_json: bool, exit
         for account in accounts(settings, account_id):
             platform = open_platform(account)
             try:
-                planned = list(preview(account, platform, store))
+                planned = list(preview(account, platform, store, host=settings.datacite.base_url))
             finally:
                 platform.close()
             requests += sum(one.action not in ("set aside", "foreign") for one in planned)
@@ -155,7 +155,7 @@ def _print_plan(account: str, planned: list[Planned]) -> None:
 
 
 def _plan_table(action: str, rows: list[Planned]) -> Any:
-    cells = [(one.doi, one.reason, ", ".join(one.attributes), one.bytes) for one in rows]
+    cells = [(one.doi, one.reason, attribute_names(one.attributes), one.bytes) for one in rows]
     return table((action, "why", "attributes", "bytes"), cells, numbers=("bytes",))
 
 
@@ -164,27 +164,37 @@ def _as_json(report: Report) -> dict[str, Any]:
     return {"account": report.account, "scan": asdict(report.scan), "send": sent}
 
 
-def _sentence(report: Report) -> str:
+def _sentence(report: Report, found: Sum) -> str:
     scan, send = report.scan, report.send
+    without = f" ({scan.without_doi:,} without a DOI)" if scan.without_doi else ""
     words = (
-        f"{report.account}: {scan.records:,} records read, {scan.changed:,} changed, {scan.gone:,} gone;"
-        f" {send.requests:,} requests, {send.accepted:,} accepted, {send.rejected:,} failed, {send.deferred:,} to retry"
+        f"{report.account}: {scan.records:,} records read{without}, {scan.changed:,} changed, {scan.gone:,} gone;"
+        f" {send.requests:,} requests, {send.accepted:,} accepted, {scan.set_aside + send.rejected:,} set aside"
     )
     if send.halted:
-        words += "\n  → the credentials were not accepted: syncd status"
-    elif send.paused:
-        words += "\n  → sending is paused: syncd status"
-    elif send.rejected:
-        words += "\n  → syncd failures"
+        words += f"\n  → DataCite does not accept the credentials of {report.account}: syncd status"
+    elif _in_trouble(report):
+        words += f"\n  → DataCite does not answer as it should ({send.trouble}); what is pending is sent later"
+    elif found.pending:
+        words += f"\n  → {found.pending:,} pending; the next pass sends them"
+    if found.quarantined:
+        words += f"\n  → {found.quarantined:,} stand failed: syncd failures"
+    if found.foreign:
+        words += f"\n  → {found.foreign:,} DOIs lie under none of the account's prefixes and are left alone"
     return words
 
 
-def _exit_code(reports: list[Report]) -> ExitCode:
+def _in_trouble(report: Report) -> bool:
+    return report.send.paused or (report.send.failures_in_a_row > 0 and report.send.accepted == 0)
+
+
+def _exit_code(reports: list[Report], sums: list[Sum]) -> ExitCode:
     if any(report.send.halted for report in reports):
         return ExitCode.CREDENTIALS
-    if any(report.send.paused for report in reports):
+    if any(map(_in_trouble, reports)):
         return ExitCode.UNREACHABLE
-    if any(report.send.rejected or report.send.deferred for report in reports):
+    newly_failed = any(report.send.rejected or report.scan.set_aside for report in reports)
+    if newly_failed or any(found.pending for found in sums):
         return ExitCode.RECORDS_FAILED
     return ExitCode.DONE
 

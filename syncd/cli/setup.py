@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from syncd.cli.options import config_option, load
+from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError, UsageError
 from syncd.model import MANAGED_ATTRIBUTES
 
@@ -27,8 +28,12 @@ def init(platform: str, url: str | None, view: str | None, output: Path) -> None
     if view and not url:
         raise UsageError("--view needs --url", hint="say in which database the view is")
     columns = _columns(url, view) if url and view else None
-    output.write_text(_configuration(platform, url, view, columns), encoding="utf-8")
-    output.chmod(0o600)
+    text = _configuration(platform, url, view, columns, _statuses(url, view) if columns and "status" in columns else [])
+    try:
+        output.write_text(text, encoding="utf-8")
+        output.chmod(0o600)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
     click.echo(f"Wrote {output}. Fill in what is marked with CHANGE, then:")
     click.echo(f"  syncd check-config -c {output}\n  syncd db upgrade -c {output}\n  syncd plan -c {output}")
 
@@ -50,10 +55,17 @@ def check_config(ctx: click.Context, config_path: Path | None) -> None:
             try:
                 check()
             except ConfigurationError as error:
-                mistakes.append(f"  {account.id}: {error.message}")
+                mistakes.append(f"  {account.id}: {error}")
+        mistakes += [f"  {place}: still says CHANGE" for place in _unfilled(account)]
     if mistakes:
         raise ConfigurationError("the configuration has mistakes:\n" + "\n".join(mistakes))
     click.echo(f"The configuration is right: {len(settings.accounts)} account(s), {settings.datacite.base_url}.")
+
+
+def _unfilled(account: AccountSettings) -> list[str]:
+    source = account.source
+    values = {"id": account.id, "all": source.all, "one": source.one, "changed": source.changed}
+    return [f"{account.id} {name}" for name, value in values.items() if "CHANGE" in value]
 
 
 def _columns(url: str, view: str) -> list[str]:
@@ -66,12 +78,44 @@ def _columns(url: str, view: str) -> list[str]:
     try:
         return [column["name"] for column in inspect(engine).get_columns(view)]
     except SQLAlchemyError as error:
-        raise ConfigurationError(f"{view} cannot be looked at: {getattr(error, 'orig', None) or error}") from error
+        raise ConfigurationError(
+            f"there is no table or view {view} to look at in that database: {getattr(error, 'orig', None) or error}"
+        ) from error
     finally:
         engine.dispose()
 
 
-def _configuration(platform: str, url: str | None, view: str | None, columns: list[str] | None) -> str:
+def _statuses(url: str | None, view: str | None) -> list[str]:
+    """The words that the view's status column has now, so that none is forgotten."""
+    from sqlalchemy import MetaData, Table, select
+
+    from syncd.platforms.connection import open_engine
+    from syncd.platforms.sql import status_word
+
+    engine = open_engine(url or "", 30)
+    try:
+        with engine.connect() as connection:
+            table = Table(view or "", MetaData(), autoload_with=connection)
+            found = connection.execute(select(table.c.status).distinct().limit(50)).scalars().all()
+    finally:
+        engine.dispose()
+    return sorted(status_word(value) for value in found)
+
+
+def _states(statuses: list[str]) -> str:
+    guesses = {"published": "findable", "public": "findable", "draft": "draft", "withdrawn": "registered"}
+    words = statuses or ["published", "draft", "withdrawn"]
+    lines = [f'{json.dumps(word, ensure_ascii=False)} = "{guesses.get(word.lower(), "none")}"' for word in words]
+    note = "" if statuses else "   # CHANGE: your own words"
+    return "\n".join(
+        line + (note or ("" if word.lower() in guesses else "   # CHANGE?"))
+        for line, word in zip(lines, words, strict=True)
+    )
+
+
+def _configuration(
+    platform: str, url: str | None, view: str | None, columns: list[str] | None, statuses: list[str]
+) -> str:
     source = view or "datacite_records  -- CHANGE: your table or view, one row per record"
     found = (
         columns
@@ -137,9 +181,7 @@ SELECT {select}
 # What a record's status means: findable, registered (withdrawn), draft, or none (no DOI at DataCite).
 # A status that is not here is never published; it is reported.
 [accounts.source.states]
-published = "findable"
-draft = "draft"
-withdrawn = "registered"
+{_states(statuses)}
 """  # noqa: S608 - a file for the operator to read and change
 
 

@@ -93,11 +93,12 @@ def judge(request: Write, before: Held, answer: Answer | NoAnswer, account_id: s
 
 
 def _succeeded(request: Write, answer: Answer, account_id: str, unknown: Held) -> Outcome:
-    if isinstance(request, Delete):
+    if isinstance(request, Delete) and answer.status == 204:
         return Accepted(Held(), answer.status)
     document = answer.json()
     attributes = _attributes(document)
-    if attributes is None or str(attributes.get("doi", "")).lower() != request.doi:
+    wrong = attributes is None or str(attributes.get("doi", "")).lower() != request.doi
+    if isinstance(request, Delete) or attributes is None or wrong:
         return Deferred("bad_answer", _words(answer), unknown, answer.status, unsure=True)
     if answer.headers.get("x-credential-username", "").lower() != account_id.lower():
         message = "the answer does not name the account: its credentials were not accepted"
@@ -136,6 +137,9 @@ def _stored(request: Put, answer: Answer, attributes: Mapping[str, Any], state: 
 
 def _failed(request: Write, before: Held, answer: Answer, unknown: Held) -> Outcome:
     status, words = answer.status, _words(answer)
+    if 400 <= status < 500 and status != 413 and not _datacites_own(answer):
+        # A proxy, a captive portal, a wrong address: nobody who knows anything about the record.
+        return Deferred("bad_answer", f"HTTP {status}: {words}", unknown, status, unsure=True, host_wide=True)
     if isinstance(request, Delete) and status in (404, 405):
         return _not_deleted(status, words)
     if status in (401, 404):
@@ -147,7 +151,7 @@ def _failed(request: Write, before: Held, answer: Answer, unknown: Held) -> Outc
         return Rejected("server_exception", words, unknown, status)
     if status >= 500:
         return Deferred("server_error", words, unknown, status, unsure=True, retry_after=_retry_after(answer.headers))
-    if status == 422 and isinstance(request, Put) and not request.complete:
+    if status == 422 and isinstance(request, Put) and request.completable and not request.complete:
         # Either the DOI vanished and these attributes alone make no record, or what is stored is invalid
         # (datacite-api 5.5): the complete record mends both, and if it is refused too, that is the answer.
         return Deferred("refused", words, replace(before, digests=None), status, retry_after=0, limited=True)
@@ -171,9 +175,13 @@ def _throttled(answer: Answer) -> bool:
         return True
     if answer.status != 403:
         return False
+    return not _datacites_own(answer) or bool(_RATE.search(answer.body.decode(errors="replace")))
+
+
+def _datacites_own(answer: Answer) -> bool:
+    """Whether an error has one of the shapes of DataCite's API (datacite-api 2.2)."""
     document = answer.json()
-    own_errors = isinstance(document, dict) and isinstance(document.get("errors"), list)
-    return not own_errors or bool(_RATE.search(answer.body.decode(errors="replace")))
+    return isinstance(document, dict) and isinstance(document.get("errors"), (list, dict))
 
 
 def _made_by_the_client(answer: Answer) -> bool:
@@ -191,11 +199,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return min(float(text), _LONGEST_RETRY_AFTER)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        seconds = (moment - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError, TypeError, IndexError):
         return None
-    if moment.tzinfo is None:
-        return None
-    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _LONGEST_RETRY_AFTER)
+    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
 
 
 def _attributes(document: Any) -> Mapping[str, Any] | None:

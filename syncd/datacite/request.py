@@ -22,6 +22,7 @@ class Put:
         digests: What DataCite holds afterwards, one digest per attribute; None: unknown.
         reason: Why this is sent, in words.
         comment: DataCite's attribute ``reason``, sent with a hide.
+        completable: A complete request could follow; not when the record is gone or invalid.
     """
 
     doi: str
@@ -32,6 +33,7 @@ class Put:
     digests: Mapping[str, str] | None
     reason: str
     comment: str | None = None
+    completable: bool = True
 
     method = "PUT"
 

@@ -10,8 +10,10 @@ from syncd.vocabularies import load, terms
 
 Schema = dict[str, Any]
 
-_TEXT: Schema = {"type": "string", "minLength": 1}
-_ANY_TEXT: Schema = {"type": "string"}
+# DataCite renders XML, which has no control characters.
+_PRINTABLE = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f]*$"
+_TEXT: Schema = {"type": "string", "minLength": 1, "pattern": _PRINTABLE}
+_ANY_TEXT: Schema = {"type": "string", "pattern": _PRINTABLE}
 _LANG: Schema = {"type": "string", "pattern": r"^[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*$"}
 _NUMBER: Schema = {"type": ["number", "string"]}
 _COLUMN_LENGTH = 191

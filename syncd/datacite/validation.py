@@ -14,6 +14,7 @@ from syncd.model import Attributes, Problem
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """nginx in front of DataCite answers 413 above it."""
 
+CONTROL_CHARACTERS = re.compile(r"[\u0000-\u0008\u000b\u000c\u000e-\u001f]")
 _DOI = re.compile(r"^10\.\d{4,5}/[-._;()/:a-zA-Z0-9*~$=]+$")
 _DOI_LENGTH = 255
 _HTTP_HOST = re.compile(r"^[^:/?#]+://(?:[^@/?#]*@)?([^:/?#]*)")
@@ -41,6 +42,11 @@ def doi_problem(name: str) -> Problem | None:
     if not _DOI.match(name):
         return Problem("doi_invalid", f"{name} is not a prefix, a slash and letters, digits or -._;()/:*~$=", "doi")
     return None
+
+
+def looks_like_doi(name: str) -> bool:
+    """Whether a text is a DOI at all, ours or somebody else's."""
+    return re.match(r"^10\.\d+[\d.]*/.", name) is not None
 
 
 def owned(name: str, prefixes: Iterable[str]) -> bool:
@@ -78,4 +84,6 @@ def _words(error: jsonschema_rs.ValidationError) -> str:
         return f"{value!r} is not in DataCite's list" + (f"; did you mean {near[0]!r}?" if near else "")
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         return f"{kind.property} is missing"
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Pattern) and CONTROL_CHARACTERS.search(str(error.instance)):
+        return "it holds a control character, which XML cannot"
     return error.message

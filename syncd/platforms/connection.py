@@ -4,10 +4,12 @@ Values come as the database has them: JSON stays text until somebody needs it, t
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from syncd.errors import ConfigurationError
 
@@ -27,16 +29,20 @@ def open_engine(address: str, statement_timeout: float) -> Engine:
         options = {"sqlite": _sqlite, "postgresql": _postgresql, "mysql": _mysql, "mariadb": _mysql}
         prepare = options.get(backend)
         arguments: dict[str, Any] = {}
+        if backend == "sqlite" and url.database and not Path(url.database).is_file():
+            # SQLite would make an empty one, and every record would look deleted.
+            raise ConfigurationError(f"there is no SQLite database at {Path(url.database).absolute()}")
         if backend in ("postgresql", "mysql", "mariadb"):
             arguments["connect_timeout"] = _CONNECT_SECONDS
         engine = create_engine(
             url, connect_args=arguments, pool_size=_POOL, max_overflow=0, pool_pre_ping=backend != "sqlite"
         )
     except ModuleNotFoundError as error:
-        hint = "pip install 'syncd[mysql]'" if "pymysql" in str(error) else f"install {error.name}"
+        hint = "pip install PyMySQL (syncd's extra: mysql)" if "pymysql" in str(error) else f"install {error.name}"
         raise ConfigurationError(f"no driver for {address.split(':')[0]}: {error}", hint=hint) from error
-    except Exception as error:
-        raise ConfigurationError(f"source.url is not a database address: {error}") from error
+    except SQLAlchemyError as error:
+        hint = "such as postgresql://reader@host/database, mysql://… or sqlite:////full/path.db"
+        raise ConfigurationError(f"{address!r} is not a database address", hint=hint) from error
     if prepare is not None:
         event.listen(engine, "connect", prepare(statement_timeout))
     return engine

@@ -5,11 +5,14 @@
 ``module:function``: the operator's own function from a row (a dict) to attributes (a dict).
 """
 
+import hashlib
 import importlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +23,10 @@ Mapper = Callable[[Mapping[str, Any]], Attributes]
 
 _DERIVED_TYPES = ("schemaOrg", "citeproc", "bibtex", "ris")
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
+
+
+class MappingError(ValueError):
+    """A row's value cannot be what its attribute needs; the message is for the operator."""
 
 
 def mapper(mapping: str) -> Mapper:
@@ -34,6 +41,15 @@ def mapper(mapping: str) -> Mapper:
         column = mapping.removeprefix("json:")
         return lambda row: from_json(row, column)
     return _imported(mapping)
+
+
+def source_digest(mapping: str) -> str:
+    """What the operator's function is made of, so that a corrected one maps every record again."""
+    module_name, colon, _ = mapping.partition(":")
+    if not colon or module_name == "json":
+        return ""
+    path = getattr(importlib.import_module(module_name), "__file__", None)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""
 
 
 def from_columns(row: Mapping[str, Any]) -> Attributes:
@@ -52,12 +68,12 @@ def from_columns(row: Mapping[str, Any]) -> Attributes:
 def from_json(row: Mapping[str, Any], column: str) -> Attributes:
     """One column with all attributes; other columns named like attributes take precedence."""
     if column not in row:
-        raise ValueError(f"the query has no column {column}")
+        raise MappingError(f"the query has no column {column}")
     document = decoded(row[column])
     if document is None:
         document = {}
     if not isinstance(document, dict):
-        raise TypeError(f"column {column} holds no JSON object")
+        raise MappingError(f"column {column} holds no JSON object")
     others = from_columns({name: value for name, value in row.items() if name != column})
     return {**document, **{name: value for name, value in others.items() if value is not None}}
 
@@ -73,10 +89,8 @@ def tidy(attributes: Mapping[str, Any]) -> Attributes:
             has a plain form.
     """
     result: Attributes = {}
-    for name, value in attributes.items():
-        if name == "alternateIdentifiers":
-            result.setdefault("identifiers", _pruned([_identifier(entry) for entry in _listed(name, value)]))
-        elif name in LIST_ATTRIBUTES:
+    for name, value in _with_one_name(attributes).items():
+        if name in LIST_ATTRIBUTES:
             entries = [_entry(name, entry) for entry in _listed(name, value)]
             result[name] = _pruned(_without_doi(entries) if name == "identifiers" else entries)
         elif name in OBJECT_ATTRIBUTES:
@@ -84,6 +98,17 @@ def tidy(attributes: Mapping[str, Any]) -> Attributes:
         elif name in MANAGED_ATTRIBUTES:
             result[name] = _scalar(name, value)
     return {name: value for name, value in result.items() if value not in _EMPTY}
+
+
+def _with_one_name(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``alternateIdentifiers`` is another name of ``identifiers``, used where that one is empty."""
+    if "alternateIdentifiers" not in attributes:
+        return attributes
+    rest = {name: value for name, value in attributes.items() if name != "alternateIdentifiers"}
+    if not _listed("identifiers", rest.get("identifiers")):
+        given = _listed("alternateIdentifiers", attributes["alternateIdentifiers"])
+        rest["identifiers"] = [_identifier(entry) for entry in given]
+    return rest
 
 
 def decoded(value: Any) -> Any:
@@ -123,21 +148,44 @@ def _listed(name: str, value: Any) -> list[Any]:
     """The value as a list: a JSON array, one JSON object, or plain text standing for one entry."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         value = bytes(value).decode()
+    given_as_text = value.strip() if isinstance(value, str) else ""
     if isinstance(value, str):
-        text = value.strip()
+        text = given_as_text
         if not text:
             return []
         if text[0] in "[{":
             try:
                 value = json.loads(text)
             except ValueError as error:
-                if text[0] == "{" or name not in _TEXT_ENTRY:
-                    raise ValueError(f"{name} holds broken JSON: {error}") from None
+                # "[not] JSON" is a title; what begins like JSON and breaks off is not.
+                if _LIKE_JSON.match(text) or name not in _TEXT_ENTRY:
+                    raise MappingError(f"{name} holds broken JSON: {error}") from None
         elif name not in _TEXT_ENTRY:
-            raise ValueError(f"{name} holds text where a JSON array is expected")
+            raise MappingError(f"{name} holds text; it needs a JSON array of objects{_example(name)}")
     if value is None:
         return []
+    if isinstance(value, list) and given_as_text and name in _TEXT_ENTRY and not _are_entries(value):
+        return [given_as_text]  # "[1984]" is a title
     return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _are_entries(values: list[Any]) -> bool:
+    return all(value is None or isinstance(value, (str, dict)) for value in values)
+
+
+_LIKE_JSON = re.compile(r'^(\{|\[\s*[\[{"])')
+_EXAMPLES = {
+    "dates": '[{"date": "2024-05-01", "dateType": "Issued"}]',
+    "contributors": '[{"name": "Roe, Jo", "contributorType": "Editor"}]',
+    "identifiers": '[{"identifier": "A-17", "identifierType": "local"}]',
+    "relatedIdentifiers": '[{"relatedIdentifier": "10.1/x", "relatedIdentifierType": "DOI", "relationType": "Cites"}]',
+    "fundingReferences": '[{"funderName": "ERC", "awardNumber": "17"}]',
+    "geoLocations": '[{"geoLocationPlace": "Rome"}]',
+}
+
+
+def _example(name: str) -> str:
+    return f", such as {_EXAMPLES[name]}" if name in _EXAMPLES else ""
 
 
 _TEXT_ENTRY: dict[str, Callable[[str], Any]] = {
@@ -156,7 +204,7 @@ def _entry(name: str, entry: Any) -> Any:
     """One entry of a list; DataCite drops bare text where it wants an object (datacite-api 6.3)."""
     if isinstance(entry, str):
         if name not in _TEXT_ENTRY:
-            raise ValueError(f"{name} holds text where an object is expected")
+            raise MappingError(f"{name} holds text where an object is expected{_example(name)}")
         return _TEXT_ENTRY[name](entry) if entry.strip() else None
     if name in ("creators", "contributors") and isinstance(entry, dict):
         return _with_objects(entry)
@@ -178,7 +226,11 @@ def _with_objects(person: dict[str, Any]) -> dict[str, Any]:
     affiliations = result.get("affiliation")
     if affiliations not in _EMPTY:
         listed = affiliations if isinstance(affiliations, list) else [affiliations]
+        if "ror" in flat and (len(listed) != 1 or not isinstance(listed[0], str)):
+            raise MappingError("ror stands for one affiliation given as text; give several as objects")
         result["affiliation"] = [_affiliation(one, flat.get("ror")) for one in listed]
+    elif "ror" in flat:
+        raise MappingError("a person has a ror but no affiliation, and DataCite needs its name")
     return result
 
 
@@ -222,6 +274,8 @@ def _object(name: str, value: Any) -> Any:
 
 
 def _scalar(name: str, value: Any) -> Any:
+    if isinstance(value, Decimal) and name == "version":
+        return str(value)  # 1.10 is not 1.1
     value = plain(value)
     if name == "publicationYear":
         return _year(value)
@@ -229,7 +283,7 @@ def _scalar(name: str, value: Any) -> Any:
         return (value or "").strip() or None
     if isinstance(value, (int, float)):
         return str(value)
-    raise ValueError(f"{name} holds {type(value).__name__} where text is expected")
+    raise MappingError(f"{name} holds a JSON {'array' if isinstance(value, list) else 'object'} where text is expected")
 
 
 def _year(value: Any) -> Any:

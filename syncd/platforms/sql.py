@@ -8,6 +8,7 @@ with ``:after`` and ``:limit``; otherwise it is wrapped in keyset pages.
 import hashlib
 import itertools
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from syncd.platforms.connection import open_engine
 _KEY = "record_key"  # not "key", which MySQL reserves
 _NEEDED = (_KEY, "doi")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_SPELLINGS = {"true": ("1",), "false": ("0",), "1": ("true",), "0": ("false",)}
 _SEMANTICS = "1"
 """Raise it when this module makes other attributes from the same row: every record is then mapped again."""
 
@@ -43,6 +45,7 @@ class SqlPlatform:
         self._columns: frozenset[str] | None = None
         self._key_is_number: bool | None = None
         self._marks: Any = None
+        self._began = time.monotonic()
 
     @property
     def identity(self) -> str:
@@ -57,21 +60,23 @@ class SqlPlatform:
 
     @property
     def watermark(self) -> Any:
-        """The newest ``modified`` of the pages read so far, less the overlap; None without such a column."""
+        """The newest ``modified`` of the pages read so far, less overlap and reading time; None without one."""
         if self._marks is None or not self.finds_changes:
             return None
-        return watermark.to_json(watermark.rewound(self._marks, self._source.overlap, watermark.utc_now()))
+        # Pages read early do not show edits made while later ones were read.
+        back = self._source.overlap + (time.monotonic() - self._began)
+        return watermark.to_json(watermark.rewound(self._marks, back, watermark.utc_now()))
 
     def all(self) -> Iterator[list[Row]]:
         """Every record, in keyset pages."""
-        for number, page in enumerate(self._pages(self._source.all, {})):
+        for number, page in enumerate(self._pages("all", {})):
             if number == 0:
                 self._check_one(page[0])
             yield page
 
     def changed(self, since: Any) -> Iterator[list[Row]]:
         """The records that the operator's query finds changed since a watermark."""
-        yield from self._pages(self._source.changed, {"since": watermark.from_json(since)})
+        yield from self._pages("changed", {"since": watermark.from_json(since)})
 
     def one(self, key: str) -> Row | None:
         """The record of this key as it is now.
@@ -79,7 +84,7 @@ class SqlPlatform:
         Raises:
             ConfigurationError: The query gives more than one row, or another record.
         """
-        rows = self._execute(self._source.one, {"key": self._native(key)})
+        rows = self._execute("one", self._source.one, {"key": self._native(key)})
         if not rows:
             return None
         if len(rows) > 1:
@@ -102,6 +107,8 @@ class SqlPlatform:
         try:
             attributes = mapping.tidy(self._attributes(row.values))
             return desired(row.doi, state, attributes)
+        except mapping.MappingError as error:
+            return Problem("mapping_failed", str(error))
         except Exception as error:  # whatever the operator's function or data do, only this record waits
             return Problem("mapping_failed", f"{type(error).__name__}: {error}")
 
@@ -125,18 +132,23 @@ class SqlPlatform:
                     hint='select the record\'s visibility AS status, or set state = "findable" for all records',
                 )
             return self._source.state
-        word = _status_word(values["status"])
+        value = values["status"]
+        word = status_word(value)
         states = self._source.states or {state.value: state for state in State}
-        if word in states:
-            return states[word]
-        return Problem("status_unknown", f"the status is {word!r}; known are {', '.join(sorted(states))}")
+        # A boolean comes as true from one database and as 1 from another.
+        for spelling in (word, *_SPELLINGS.get(word, ())):
+            if spelling in states:
+                return states[spelling]
+        shown = "NULL (call it null)" if value is None else repr(word)
+        return Problem("status_unknown", f"the status is {shown}; known are {', '.join(map(repr, sorted(states)))}")
 
-    def _pages(self, query: str, parameters: Mapping[str, Any]) -> Iterator[list[Row]]:
+    def _pages(self, name: str, parameters: Mapping[str, Any]) -> Iterator[list[Row]]:
         size = self._source.page_size
         after: Any = None
+        self._began = time.monotonic()
         while True:
             # One row more than the page, so that a key that stands twice cannot hide at its edge.
-            rows = self._execute(*_paged(query, parameters, after, size + 1))
+            rows = self._execute(name, *_paged(getattr(self._source, name), parameters, after, size + 1))
             if not rows:
                 return
             self._check_keys(rows)
@@ -147,7 +159,7 @@ class SqlPlatform:
                 return
             after = page[-1][_KEY]
 
-    def _execute(self, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _execute(self, name: str, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         try:
             with self._engine.connect() as connection:
                 result = connection.execute(text(query), dict(parameters))
@@ -155,7 +167,7 @@ class SqlPlatform:
                 names = tuple(result.keys())
                 return [dict(zip(names, row, strict=True)) for row in result]
         except SQLAlchemyError as error:
-            raise _explained(error) from error
+            raise _explained(error, f'the query "{name}" of {self._account.id}') from error
 
     def _check_columns(self, names: tuple[str, ...]) -> None:
         missing = [name for name in _NEEDED if name not in names]
@@ -196,7 +208,7 @@ class SqlPlatform:
         """A query "one" that finds nothing would let every record look deleted, so it is tried first."""
         if self.one(row.key) is not None:
             return
-        rows = self._execute(*_paged(self._source.all, {}, None, self._source.page_size))
+        rows = self._execute("all", *_paged(self._source.all, {}, None, self._source.page_size))
         if row.key in {str(again[_KEY]) for again in rows}:
             raise ConfigurationError(
                 f'the query "one" does not find the record {row.key}, which the query "all" gives',
@@ -218,7 +230,7 @@ class SqlPlatform:
     def _native(self, key: str) -> Any:
         """The key as the platform's column has it: a text bound to a number column finds nothing somewhere."""
         if self._key_is_number is None:
-            rows = self._execute(*_paged(self._source.all, {}, None, 1))
+            rows = self._execute("all", *_paged(self._source.all, {}, None, 1))
             self._key_is_number = bool(rows) and isinstance(rows[0][_KEY], int)
         return int(key) if self._key_is_number and re.fullmatch(r"-?\d+", key) else key
 
@@ -251,6 +263,7 @@ def _fingerprint(account: AccountSettings) -> bytes:
         "semantics": _SEMANTICS,
         "version": __version__,
         "mapping": source.mapping,
+        "mapping_source": mapping.source_digest(source.mapping),
         "landing_page": source.landing_page,
         "state": source.state,
         "states": {word: str(state) for word, state in source.states.items()},
@@ -260,7 +273,8 @@ def _fingerprint(account: AccountSettings) -> bytes:
     return digest(facts).encode()
 
 
-def _status_word(value: Any) -> str:
+def status_word(value: Any) -> str:
+    """A status as the table of states spells it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -276,13 +290,16 @@ def _filled(template: str, values: Mapping[str, Any]) -> str | None:
     return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
 
 
-def _explained(error: SQLAlchemyError) -> Exception:
+def _explained(error: SQLAlchemyError, query: str) -> Exception:
     """A database error in the operator's words; wrong SQL is a mistake of the configuration."""
     words = without_password(str(getattr(error, "orig", None) or error).strip())
     if isinstance(error, DBAPIError) and not error.connection_invalidated:
         kind = type(error).__name__
         if kind == "ProgrammingError" or (kind == "OperationalError" and _about_sql(words)):
-            return ConfigurationError(f"the platform's database refuses a query: {words}")
+            if f"page.{_KEY}" in words:
+                words = f"it gives no column {_KEY}"
+            hint = "try it in the database's own shell; record_key, doi and status are columns that syncd understands"
+            return ConfigurationError(f"the platform's database refuses {query}: {words}", hint=hint)
     return PlatformError(
         f"the platform's database cannot be read: {words}",
         hint="check source.url, the network and the grants",

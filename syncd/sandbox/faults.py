@@ -9,7 +9,8 @@ from typing import Any
 from syncd.sandbox.http import Request
 
 KINDS = (
-    "status", "latency", "hang", "reset", "reset-after-commit", "garbage", "truncate", "html-403", "retry-after",
+    "status", "latency", "hang", "reset", "reset-after-commit", "garbage", "truncate", "html-403", "html-error",
+    "retry-after",
 )  # fmt: skip
 
 
@@ -23,7 +24,7 @@ class Fault:
         path: A regular expression on the path; None: any.
         count: How many more times; None: no end.
         probability: How likely, when it matches.
-        status: For ``status``: which.
+        status: For ``status`` and ``html-error``: which.
         seconds: For ``latency``, ``hang`` and ``retry-after``.
     """
 

@@ -108,6 +108,11 @@ class Sandbox:
             case "html-403":
                 self.firewall.refusal(request, now)
                 return Response(403, _HTML_403, {"Content-Type": "text/html"})
+            case "html-error":
+                self.firewall.refusal(request, now)
+                return Response(
+                    fault.status, _HTML_403.replace(b"403 Forbidden", b"proxy"), {"Content-Type": "text/html"}
+                )
             case "retry-after":
                 self.firewall.refusal(request, now)
                 return error(429, "Too many requests", {"Retry-After": str(int(fault.seconds))})

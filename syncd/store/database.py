@@ -1,13 +1,15 @@
 """One engine on the state database, with the habits that make it safe: who waits, what is durable, whose clock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, literal, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from syncd.clock import Clock
 from syncd.errors import StateError
@@ -58,11 +60,20 @@ class Database:
             yield connection.execution_options(syncd_reading=True)
 
 
+def insert_ignoring(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert, unless another process was quicker; returns how many rows were ours."""
+    dialect_insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    statement = dialect_insert(table).values([dict(row) for row in rows]).on_conflict_do_nothing()
+    return len(connection.execute(statement.returning(literal(1))).all())
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except (IntegrityError, ProgrammingError, DataError):
+        raise  # our own mistakes, not the database's state
+    except DBAPIError as error:
         words = without_password(str(error.orig).strip())
         hint = "check state.url, the disk and the database's own log; nothing is sent without it"
         raise StateError(f"the state database cannot be used: {words}", hint=hint) from error

@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     null,
     or_,
     select,
@@ -57,6 +58,8 @@ class Note:
 
     Attributes:
         quarantine: Why nothing may be sent, as (cause, message); None when it may.
+        judge_again: Set aside by our own check, which may come to another result now: the configuration
+            or the program may have changed.
     """
 
     doi: str
@@ -69,6 +72,7 @@ class Note:
     quarantine: tuple[str, str] | None = None
     rival_key: str | None = None
     gone: bool = False
+    judge_again: bool = False
 
     @property
     def quarantined_digest(self) -> str | None:
@@ -93,8 +97,10 @@ class Claim:
     until: datetime
     held: Held
     desired_digest: str | None
+    desired_state: State
     synced_digest: str | None
     attempts: int
+    cause: str | None
     lane: int
 
 
@@ -127,12 +133,11 @@ class Settlement:
     """What is true of a DOI after a worker was done with it.
 
     Attributes:
-        held: What DataCite holds now, as far as known.
+        held: What DataCite holds now, as far as known; while not sure, nothing goes out during the grace time.
         synced_digest: The desired digest that DataCite confirmed; None: not in sync.
         desired_digest: The digest of the record as it was read again; replaces the claimed one.
         row_digest: Likewise of its raw row; None when the record is gone.
         verified: DataCite confirmed something just now.
-        unsure: The answer is missing: nothing more goes out for the DOI during the grace time.
         retry_in: When to try again; None: as soon as something differs.
         quarantine: Do not send this desired digest again.
     """
@@ -143,7 +148,6 @@ class Settlement:
     desired_state: State
     row_digest: str | None
     verified: bool = False
-    unsure: bool = False
     retry_in: timedelta | None = None
     attempts: int = 0
     quarantine: bool = False
@@ -245,6 +249,11 @@ class Dois:
                 if note.quarantine:
                     failed = Failed(*note.quarantine)
                     connection.execute(insert(failure), _failure(account, note.doi, note.record_key, failed, now))
+
+    def forget(self, row_ids: Sequence[int]) -> None:
+        """Drop rows of DOIs that were never ours and are gone."""
+        with self._database.writing() as connection:
+            connection.execute(delete(doi).where(doi.c.id.in_(row_ids), doi.c.standing == FOREIGN))
 
     def touch(self, rows: Sequence[tuple[int, str]]) -> None:
         """Remember new row digests of records whose desired did not change."""
@@ -349,13 +358,16 @@ _NOTED = {
     ),
 }
 _SAME = doi.c.desired_digest.is_not_distinct_from(bindparam("new_digest"))
+_STAYS_REFUSED = and_(
+    doi.c.quarantined_digest == bindparam("new_digest"), bindparam("judge_again", type_=Boolean).is_(False)
+)
 _NOTE_WANTED = (
     update(doi)
     .where(doi.c.id == bindparam("row_id"))
     .values(
         **_NOTED,
         # Refused content stays refused until it differs; so do the attempts of a transient failure.
-        quarantined_digest=case((doi.c.quarantined_digest == bindparam("new_digest"), doi.c.quarantined_digest)),
+        quarantined_digest=case((_STAYS_REFUSED, doi.c.quarantined_digest)),
         cause=case((_SAME, doi.c.cause)),
         message=case((_SAME, doi.c.message)),
         attempts=case((_SAME, doi.c.attempts), else_=0),
@@ -396,9 +408,11 @@ def _parameters(row_id: int, note: Note, now: datetime) -> dict[str, Any]:
         "new_standing": note.standing,
         "new_rival": note.rival_key,
         "is_gone": note.gone,
+        "judge_again": note.judge_again,
         "now": now,
     }
     if note.quarantine:
+        del parameters["judge_again"]
         parameters |= {"new_quarantine": note.quarantined_digest, "new_cause": cause, "new_message": message}
     return parameters
 
@@ -444,41 +458,52 @@ def _claim(row: Row[Any], owner: str) -> Claim:
         until=row.claim_until,
         held=_held(row),
         desired_digest=row.desired_digest,
+        desired_state=State(row.desired_state),
         synced_digest=row.synced_digest,
         attempts=row.attempts,
+        cause=row.cause,
         lane=row.lane,
     )
 
 
 def _settled(claim: Claim, settlement: Settlement, now: datetime) -> dict[str, Any]:
-    # A scan may have noted something newer since the claim; then the row stays pending for that.
-    unchanged = doi.c.desired_digest.is_not_distinct_from(claim.desired_digest)
-    in_sync = settlement.synced_digest is not None and settlement.synced_digest == settlement.desired_digest
     held, failed = settlement.held, settlement.failed
+    quarantine = settlement.desired_digest or f"row:{settlement.row_digest}"
     values: dict[str, Any] = {
+        # What DataCite holds is true whatever a scan noted meanwhile.
         "synced_digest": settlement.synced_digest,
         "synced_state": held.state,
         "synced_attributes": None if held.digests is None else json.dumps(dict(held.digests), sort_keys=True),
         "resolves": held.resolves,
-        "desired_digest": case((unchanged, settlement.desired_digest), else_=doi.c.desired_digest),
-        "desired_state": case((unchanged, settlement.desired_state), else_=doi.c.desired_state),
-        "row_digest": case((unchanged, settlement.row_digest), else_=doi.c.row_digest),
-        "changed_at": case((unchanged, None), else_=doi.c.changed_at) if in_sync else doi.c.changed_at,
+        "claim_owner": None,
+        "claim_until": None,
+    }
+    if held.sure:
+        values["unsure_since"] = None
+    if settlement.verified:
+        values["verified_at"] = now
+    # The rest is about the content that the worker read. If a scan noted another one since the claim, the
+    # scan's word stands, and the row is pending for it.
+    unchanged = doi.c.desired_digest.is_not_distinct_from(claim.desired_digest)
+    judged: dict[str, Any] = {
+        "desired_digest": settlement.desired_digest,
+        "desired_state": settlement.desired_state,
+        "row_digest": settlement.row_digest,
         "attempts": settlement.attempts,
         "next_try_at": None if settlement.retry_in is None else now + settlement.retry_in,
         "cause": failed.cause if failed else None,
         "message": failed.message if failed else None,
-        "claim_owner": None,
-        "claim_until": None,
+        "quarantined_digest": quarantine if settlement.quarantine else None,
     }
-    values["quarantined_digest"] = (
-        (settlement.desired_digest or f"row:{settlement.row_digest}") if settlement.quarantine else None
-    )
-    if not settlement.unsure:
-        values["unsure_since"] = None
-    if settlement.verified:
-        values["verified_at"] = now
-    return values
+    if settlement.synced_digest is not None and settlement.synced_digest == settlement.desired_digest:
+        judged["changed_at"] = None
+    if settlement.row_digest is not None:
+        judged["gone_at"] = None
+    return values | {name: _where(unchanged, value, doi.c[name]) for name, value in judged.items()}
+
+
+def _where(condition: Any, value: Any, column: Any) -> Any:
+    return case((condition, literal(value, column.type)), else_=column)
 
 
 def _failure(account: str, name: str, record_key: str, failed: Failed, now: datetime) -> dict[str, Any]:

@@ -45,14 +45,13 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """The DOIs that stand failed under one cause, with one example's words."""
+    """The DOIs that stand failed under one cause; the examples with DataCite's or our words."""
 
     account: str
     cause: str
     count: int
     quarantined: int
-    dois: Sequence[str]
-    message: str
+    examples: Sequence[tuple[str, str]]
     since: datetime | None
 
 
@@ -76,7 +75,7 @@ class Reading:
         return Sum(account, wanted, **{name: counts.get(name, 0) for name in BUCKETS}, oldest_change=oldest)
 
     def failures(self, account: str, examples: int = 5) -> list[FailureGroup]:
-        """The DOIs that are failed now, by cause, most first."""
+        """The DOIs that are failed now, by cause, most first; with so many examples, 0: all."""
         failed = and_(doi.c.account == account, doi.c.cause.is_not(None), doi.c.standing.is_(None))
         groups = []
         with self._database.reading() as connection:
@@ -93,9 +92,9 @@ class Reading:
             )
             for cause, count, quarantined, since in connection.execute(by_cause).all():
                 example = select(doi.c.doi, doi.c.message).where(failed, doi.c.cause == cause)
-                rows = connection.execute(example.order_by(doi.c.doi).limit(examples)).all()
-                names = [row.doi for row in rows]
-                groups.append(FailureGroup(account, cause, count, quarantined, names, rows[0].message or "", since))
+                rows = connection.execute(example.order_by(doi.c.doi).limit(examples or None)).all()
+                shown = [(row.doi, row.message or "") for row in rows]
+                groups.append(FailureGroup(account, cause, count, quarantined, shown, since))
         return groups
 
     def pending(self, account: str) -> int:

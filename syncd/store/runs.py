@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, literal, select, update
+from sqlalchemy import delete, insert, select, update
 
 from syncd.errors import SafetyError
-from syncd.store.database import Database
+from syncd.store.database import Database, insert_ignoring
 from syncd.store.tables import fingerprint, lease, pause, run
 
 HOST = "host"
@@ -75,7 +75,7 @@ class Runs:
             if connection.execute(select(lease.c.name).where(lease.c.name == name)).first():
                 return False
             row = {"name": name, "holder": holder, "until": until, "epoch": 1}
-            return _insert_ignoring(connection, lease, row)
+            return insert_ignoring(connection, lease, [row]) == 1
 
     def release_lease(self, name: str, holder: str) -> None:
         """Let the next one begin at once."""
@@ -94,7 +94,7 @@ class Runs:
                 "until": now + duration if duration else None,
             }
             if connection.execute(update(pause).where(pause.c.scope == scope).values(values)).rowcount == 0:
-                _insert_ignoring(connection, pause, {"scope": scope, **values})
+                insert_ignoring(connection, pause, [{"scope": scope, **values}])
 
     def resume(self, scope: str) -> bool:
         """End a pause; returns whether there was one."""
@@ -116,26 +116,22 @@ class Runs:
         Raises:
             SafetyError: The state was made with another one: writing would harm it.
         """
-        wanted = {"host": host, "platform": platform}
         with self._database.writing() as connection:
+            row = {"account": account, "host": host, "platform": platform, "bound_at": self._database.now(connection)}
+            insert_ignoring(connection, fingerprint, [row])
+        self.check_bound(account, host, platform)
+
+    def check_bound(self, account: str, host: str, platform: str) -> None:
+        """Whether the account's state belongs to this DataCite and this platform database, or to none yet.
+
+        Raises:
+            SafetyError: It belongs to another one.
+        """
+        with self._database.reading() as connection:
             found = connection.execute(select(fingerprint).where(fingerprint.c.account == account)).one_or_none()
-            if found is None:
-                row = {"account": account, "bound_at": self._database.now(connection), **wanted}
-                _insert_ignoring(connection, fingerprint, row)
-                return
-        for name, value in wanted.items():
-            if getattr(found, name) != value:
+        for name, value in {"host": host, "platform": platform}.items():
+            if found is not None and getattr(found, name) != value:
                 raise SafetyError(
                     f"the state of {account} belongs to the {name} {getattr(found, name)}, not to {value}",
                     hint="use a state database of its own for another DataCite or another platform database",
                 )
-
-
-def _insert_ignoring(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-    """Insert, unless another process was quicker; returns whether it was us."""
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as dialect_insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert as dialect_insert  # type: ignore[assignment]
-    statement = dialect_insert(table).values(dict(row)).on_conflict_do_nothing().returning(literal(1))
-    return connection.execute(statement).first() is not None

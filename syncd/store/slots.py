@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
-from syncd.store.database import Database
+from syncd.store.database import Database, insert_ignoring
 from syncd.store.tables import slot
 
 
@@ -30,15 +30,16 @@ class Slots:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def resize(self, count: int, longest_rest: timedelta) -> None:
+    def resize(self, count: int, hold: timedelta, rest: timedelta) -> None:
         """Make it exactly ``count`` slots.
 
-        The ones longest free go first, so that what is still resting keeps counting. A ``free_at`` further
-        away than any slot can rest comes from a clock that was wrong and is brought back.
+        The ones longest free go first, so that what is still resting keeps counting; slots that are added to
+        others rest first, because a removed one may have been in their place. A ``free_at`` further away than
+        any slot can be held comes from a clock that was wrong and is brought back.
         """
         with self._database.writing() as connection:
             now = self._database.now(connection)
-            latest = now + longest_rest
+            latest = now + hold
             connection.execute(update(slot).where(slot.c.free_at > latest).values(free_at=latest))
             numbers = connection.execute(select(slot.c.number).order_by(slot.c.free_at, slot.c.number)).scalars()
             have = list(numbers)
@@ -48,8 +49,10 @@ class Slots:
             missing = count - len(have)
             if missing > 0:
                 first = max(have, default=0) + 1
-                rows = [{"number": number, "free_at": now} for number in range(first, first + missing)]
-                connection.execute(insert(slot), rows)
+                free_at = now + rest if have else now
+                rows = [{"number": number, "free_at": free_at} for number in range(first, first + missing)]
+                # Another process may be making the same ones.
+                insert_ignoring(connection, slot, rows)
 
     def take(self, hold: timedelta, keep_free: int) -> Taken | timedelta:
         """Take the slot that rested longest.
