@@ -12,7 +12,7 @@ from syncd.plan import Nothing, Policy, decide, hide_alone
 from syncd.platforms import Platform
 from syncd.scan import Finding, Scan
 from syncd.store import Store
-from syncd.store.dois import GONE_DIGEST, Stored
+from syncd.store.facts import GONE_DIGEST, Stored
 
 ACTIONS = ("create", "publish", "update", "hide", "delete", "set aside", "foreign")
 """What can be planned; the last two cost no request."""

@@ -18,7 +18,7 @@ from syncd.errors import BusyError, SafetyError
 from syncd.model import Desired, Problem, Row, State
 from syncd.platforms import Platform
 from syncd.store import Store
-from syncd.store.dois import FOREIGN, GONE_DIGEST, LANE_STATE, LANE_UPDATE, Note, Stored
+from syncd.store.facts import FOREIGN, GONE_DIGEST, LANE_STATE, LANE_UPDATE, Note, Stored
 
 _log = structlog.get_logger()
 _LEASE = timedelta(minutes=10)

@@ -23,7 +23,7 @@ from syncd.model import Desired, Held, Problem, Row, State
 from syncd.plan import Nothing, Policy, decide, delay, exhausted, hide_alone
 from syncd.platforms import Platform
 from syncd.store import Store
-from syncd.store.dois import GONE_DIGEST, LANE_BACKFILL, Claim, Failed, Settlement, Written
+from syncd.store.facts import GONE_DIGEST, LANE_BACKFILL, Claim, Failed, Settlement, Written
 from syncd.store.runs import HOST
 
 _log = structlog.get_logger()

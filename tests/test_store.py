@@ -9,7 +9,7 @@ from sqlalchemy import inspect, text
 from syncd.errors import SafetyError, SchemaError
 from syncd.model import Held, State
 from syncd.store import Store, schema
-from syncd.store.dois import GONE_DIGEST, LANE_STATE, LANE_UPDATE, Claim, Failed, Note, Settlement
+from syncd.store.facts import GONE_DIGEST, LANE_STATE, LANE_UPDATE, Claim, Failed, Note, Settlement
 from syncd.store.tables import metadata
 
 ACCOUNT = "DATACITE.DEMO"

@@ -1,8 +1,8 @@
 """Our own tables: the only place with SQL on them.
 
 ``tables`` names them, ``schema`` creates and upgrades them, ``database`` opens a connection with the right
-habits. ``dois`` is what the cycle writes, ``slots`` what the limiter takes, ``runs`` the bookkeeping around
-both, ``reading`` what people are shown.
+habits. ``facts`` are the values that go in and out; ``dois`` is what the cycle writes, ``slots`` what the limiter
+takes, ``runs`` the bookkeeping around both, ``reading`` what people are shown.
 """
 
 from dataclasses import dataclass
