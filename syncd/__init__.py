@@ -10,7 +10,8 @@
    ``datacite.validation`` refuses what DataCite would refuse, before it costs a request.
 6. The row is marked unsure, the one request leaves (``datacite.client``), and the answer is judged by its
    body (``datacite.outcome``): accepted, rejected, deferred or halted, with a cause from ``causes``.
-7. The store settles the row: in sync, or due again later, or quarantined until something changes.
+7. ``settle`` says what to write down, and the store does: in sync, or due again later, or quarantined until
+   something changes.
 
 ``cycle`` runs these steps; start there. ``preview`` shows what it would do and does nothing. ``cli`` starts it
 by hand and shows the results; ``sandbox`` is a

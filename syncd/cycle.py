@@ -12,6 +12,7 @@ query, not a queue.
 """
 
 import os
+import random
 import socket
 import uuid
 from collections.abc import Callable
@@ -64,6 +65,7 @@ def run(
     accept_missing: bool = False,
     clock: Clock | None = None,
     stopping: Callable[[], bool] = lambda: False,
+    chance: Callable[[], float] = random.random,
     tell: Callable[[ScanCounts | SendCounts], None] = lambda _counts: None,
 ) -> Report:
     """Scan one account and send until nothing is due.
@@ -73,6 +75,7 @@ def run(
             and an earlier full scan left a watermark.
         accept_missing: Go on although half of the records, or all, are missing.
         stopping: Asked between two records; True ends the pass early.
+        chance: Numbers between 0 and 1 for waiting times.
         tell: Given the live counts of each half when it begins.
 
     Raises:
@@ -102,6 +105,7 @@ def run(
             limiter,
             client,
             owner=_process_name(),
+            chance=chance,
             stopping=stopping,
         )
         tell(sender.counts)

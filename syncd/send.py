@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
 import structlog
 
+from syncd import settle
 from syncd.config import AccountSettings, DataCiteSettings
 from syncd.datacite.client import Answer, NoAnswer
 from syncd.datacite.outcome import Accepted, Deferred, Halted, Outcome, Rejected, judge
@@ -19,11 +20,12 @@ from syncd.datacite.request import Put, Write
 from syncd.datacite.validation import MAX_BODY_BYTES, owned, problems
 from syncd.errors import ConfigurationError, PlatformError, StateError, SyncdError
 from syncd.limiter import Limiter, Slot
-from syncd.model import Desired, Held, Problem, Row, State
-from syncd.plan import Nothing, Policy, decide, delay, exhausted, hide_alone
+from syncd.model import Desired, Problem, State
+from syncd.plan import Nothing, Policy, decide, hide_alone
 from syncd.platforms import Platform
+from syncd.settle import Turn
 from syncd.store import Store
-from syncd.store.facts import GONE_DIGEST, LANE_BACKFILL, Claim, Failed, Settlement, Written
+from syncd.store.facts import GONE_DIGEST, LANE_BACKFILL, Claim, Failed
 from syncd.store.runs import HOST
 
 _log = structlog.get_logger()
@@ -68,15 +70,6 @@ class SendCounts:
         with self.lock:
             self.failures_in_a_row = self.failures_in_a_row + 1 if more else 0
             return self.failures_in_a_row
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """What one worker found out about one DOI before anything was sent; without a step it has to wait."""
-
-    row: Row | None
-    desired: Desired | Problem
-    step: Nothing | Write | Problem | None
 
 
 class Sender:
@@ -142,9 +135,9 @@ class Sender:
                 except (PlatformError, ConfigurationError) as error:
                     return self._settle_unread(claim, error)
                 self.counts.unreadable_in_a_row = 0
-                if isinstance(turn.step, Put | Write):
+                if isinstance(turn.step, Write):
                     sent = slot.use() and self._store.dois.mark_unsure(claim, self._request_time)
-                    return self._send(claim, turn, slot) if sent else self._not_sent(claim)
+                    return self._send(claim, turn, turn.step, slot) if sent else self._not_sent(claim)
             return self._settle_unsent(claim, turn)
         except SyncdError:
             # After a request left, the row stays claimed and unsure: both end by themselves.
@@ -155,7 +148,8 @@ class Sender:
         except Exception as error:
             # A record that makes the program fail must not stop the others, nor come back at once.
             _log.exception("record.crashed", account=claim.account, doi=claim.doi)
-            self._settle_crashed(claim, error, sent=sent)
+            failed = Failed("crashed", f"{type(error).__name__}: {error}")
+            self._store.dois.settle(claim, settle.not_done(claim, failed, self._chance(), sent=sent, limited=True))
             return True
 
     def _work(self) -> None:
@@ -164,7 +158,7 @@ class Sender:
 
     # Before anything is sent.
 
-    def _look(self, claim: Claim) -> _Turn:
+    def _look(self, claim: Claim) -> Turn:
         """Read the record as it is now and decide: nothing that waited for a slot is sent."""
         row = self._platform.one(claim.record_key)
         if row is None or row.doi != claim.doi:
@@ -172,12 +166,12 @@ class Sender:
             if claim.desired_digest != GONE_DIGEST:
                 # Only a whole scan, with its brake, may say that a record is gone: one empty answer may be a
                 # table that is being loaded, or a replica that lags.
-                return _Turn(None, gone, None)
-            return _Turn(None, gone, self._decide(claim, gone))
+                return Turn(None, gone, None)
+            return Turn(None, gone, self._decide(claim, gone))
         mapped = self._platform.map(row)
         if isinstance(mapped, Problem):
-            return _Turn(row, mapped, mapped)
-        return _Turn(row, mapped, self._decide(claim, mapped))
+            return Turn(row, mapped, mapped)
+        return Turn(row, mapped, self._decide(claim, mapped))
 
     def _decide(self, claim: Claim, desired: Desired) -> Nothing | Write | Problem:
         if not owned(claim.doi, self._account.prefixes):
@@ -195,27 +189,16 @@ class Sender:
             return Problem("too_large", f"the metadata has {len(step.body())} bytes")
         return step
 
-    def _settle_unsent(self, claim: Claim, turn: _Turn) -> bool:
-        if turn.step is None:
-            _log.info("record.missing", doi=claim.doi, account=claim.account)
-            waiting = replace(
-                _unchanged(claim, turn),
-                desired_digest=claim.desired_digest,
-                retry_in=self._wait(claim.attempts + 1),
-                attempts=claim.attempts + 1,
-            )
-            self._store.dois.settle(claim, waiting)
-            return True
+    def _settle_unsent(self, claim: Claim, turn: Turn) -> bool:
+        """Nothing is to be sent, or nothing can be."""
+        settlement = settle.unsent(claim, turn, self._chance())
         if isinstance(turn.step, Problem):
             self.counts.add("rejected")
             _log.warning("record.rejected", doi=claim.doi, cause=turn.step.cause, message=str(turn.step))
-            failed = Failed(turn.step.cause, str(turn.step))
-            settlement = replace(_unchanged(claim, turn), quarantine=True, failed=failed)
+        elif turn.step is None:
+            _log.info("record.missing", doi=claim.doi, account=claim.account)
         else:
             self.counts.add("unneeded")
-            digest = _digest(turn.desired)
-            gone = digest == GONE_DIGEST and claim.held.state is State.NONE
-            settlement = replace(_unchanged(claim, turn), synced_digest=digest, forget=gone)
         self._store.dois.settle(claim, settlement)
         return True
 
@@ -225,20 +208,8 @@ class Sender:
         Raises:
             SyncdError: Several in a row failed, so it is not the record.
         """
-        attempts = claim.attempts + 1
-        self._store.dois.settle(
-            claim,
-            Settlement(
-                held=claim.held,
-                synced_digest=claim.synced_digest,
-                desired_digest=claim.desired_digest,
-                desired_state=claim.desired_state,
-                row_digest=None,
-                retry_in=self._wait(attempts),
-                attempts=attempts,
-                failed=Failed("unreadable", error.message),
-            ),
-        )
+        failed = Failed("unreadable", error.message)
+        self._store.dois.settle(claim, settle.not_done(claim, failed, self._chance()))
         self.counts.add("deferred")
         self.counts.add("unreadable_in_a_row")
         if self.counts.unreadable_in_a_row >= _UNREADABLE_TO_STOP:
@@ -253,81 +224,16 @@ class Sender:
 
     # The request and its answer.
 
-    def _send(self, claim: Claim, turn: _Turn, slot: Slot) -> bool:
-        request = turn.step
-        assert isinstance(request, Write)  # noqa: S101 - narrowed by the caller
+    def _send(self, claim: Claim, turn: Turn, request: Write, slot: Slot) -> bool:
         answer = self._client.write(request)
         slot.end()
         self.counts.add("requests")
         outcome = judge(request, claim.held, answer, self._account.id)
-        settlement = self._settlement(claim, turn, request, outcome)
-        kept = self._store.dois.settle(claim, settlement)
-        if not kept:
+        settlement = settle.answered(claim, turn, request, outcome, self._policy, self._chance())
+        if not self._store.dois.settle(claim, settlement):
             _log.warning("claim.lost", doi=claim.doi, account=claim.account)
         self._report(claim, request, outcome)
         return self._go_on(outcome)
-
-    def _settlement(self, claim: Claim, turn: _Turn, request: Write, outcome: Outcome) -> Settlement:
-        """What to write down about an outcome."""
-        same = outcome.held == claim.held
-        settlement = replace(
-            _unchanged(claim, turn),
-            held=outcome.held,
-            synced_digest=claim.synced_digest if same else None,
-            written=_written(request, turn, outcome),
-        )
-        match outcome:
-            case Accepted(held, _):
-                digest = _digest(turn.desired)
-                gone = digest == GONE_DIGEST and held.state is State.NONE
-                done = isinstance(turn.desired, Desired) and isinstance(
-                    decide(held, turn.desired, self._policy), Nothing
-                )
-                return replace(
-                    settlement, synced_digest=digest if done else None, verified=True, attempts=0, forget=gone
-                )
-            case Rejected(cause, message, _, status):
-                failed = Failed(cause, message, status)
-                return replace(settlement, quarantine=True, failed=failed, attempts=claim.attempts + 1)
-            case Deferred() as deferred:
-                return self._deferred(claim, settlement, deferred)
-            case Halted():
-                return settlement
-
-    def _deferred(self, claim: Claim, settlement: Settlement, outcome: Deferred) -> Settlement:
-        attempts = claim.attempts + 1
-        failed = Failed(outcome.cause, outcome.message, outcome.status)
-        if outcome.host_wide and not outcome.unsure:
-            # An outage is nobody's failure: no record is charged with it.
-            return replace(settlement, retry_in=self._wait(attempts, outcome.retry_after))
-        if outcome.limited:
-            # Other troubles before do not count against a step that should help at once.
-            attempts = attempts if claim.cause == outcome.cause else 1
-            if exhausted(attempts):
-                return replace(settlement, quarantine=True, failed=failed, attempts=attempts)
-        wait = self._wait(attempts, outcome.retry_after)
-        return replace(settlement, retry_in=wait, attempts=attempts, failed=failed)
-
-    def _wait(self, attempts: int, retry_after: float | None = None) -> timedelta:
-        return timedelta(seconds=delay(attempts, retry_after, self._chance()))
-
-    def _settle_crashed(self, claim: Claim, error: Exception, *, sent: bool) -> None:
-        attempts = claim.attempts + 1 if claim.cause == "crashed" else 1
-        held = replace(claim.held, digests=None, sure=False) if sent else claim.held
-        self._store.dois.settle(
-            claim,
-            Settlement(
-                held=held,
-                synced_digest=None if sent else claim.synced_digest,
-                desired_digest=claim.desired_digest,
-                desired_state=claim.desired_state,
-                row_digest=None,
-                retry_in=self._wait(attempts),
-                attempts=attempts,
-                quarantine=exhausted(attempts),
-                failed=Failed("crashed", f"{type(error).__name__}: {error}"),
-            ),
-        )
 
     def _report(self, claim: Claim, request: Write, outcome: Outcome) -> None:
         fields = {
@@ -374,35 +280,3 @@ class Sender:
             case _:
                 self.counts.failures(more=False)
         return True
-
-
-def _digest(desired: Desired | Problem) -> str | None:
-    return desired.digest if isinstance(desired, Desired) else None
-
-
-def _unchanged(claim: Claim, turn: _Turn) -> Settlement:
-    """The record as it was read again, with DataCite as it was before."""
-    return Settlement(
-        held=claim.held,
-        synced_digest=claim.synced_digest,
-        desired_digest=_digest(turn.desired),
-        desired_state=turn.desired.state if isinstance(turn.desired, Desired) else State.NONE,
-        row_digest=turn.row.digest if turn.row else None,
-        attempts=claim.attempts,
-    )
-
-
-def _written(request: Write, turn: _Turn, outcome: Outcome) -> Written:
-    held: Held = outcome.held
-    cause = getattr(outcome, "cause", "")
-    return Written(
-        method=request.method,
-        reason=request.reason,
-        event=request.event if isinstance(request, Put) else None,
-        attributes=sorted(request.attributes) if isinstance(request, Put) else [],
-        bytes=len(request.body()),
-        status=outcome.status,
-        result=cause or "accepted",
-        state_after=held.state if held.sure else None,
-        digest_after=_digest(turn.desired) if isinstance(outcome, Accepted) else None,
-    )

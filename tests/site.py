@@ -106,7 +106,8 @@ private = "none"
     def sync(self, **options: Any) -> cycle.Report:
         """One pass."""
         settings = self.settings
-        return cycle.run(settings, settings.accounts[0], self.store, **options)
+        # The longest waiting times, so that nothing is repeated within one pass by chance.
+        return cycle.run(settings, settings.accounts[0], self.store, chance=lambda: 1.0, **options)
 
     @property
     def requests(self) -> list[dict[str, Any]]:
