@@ -51,7 +51,7 @@ def test_a_file_can_be_read_in_one_sitting() -> None:
 
 def test_nothing_names_a_place_of_one_machine_or_a_registry() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
-    places = (str(ROOT), str(Path.home()), "index" + "-url", "../" + "shared")
+    places = (f"{ROOT}/", f"{Path.home()}/", "index" + "-url", "../" + "shared")
     pattern = re.compile("|".join(re.escape(place) for place in places if place != "/"))
     found = []
     for name in tracked:
