@@ -8,7 +8,7 @@ import click
 
 from syncd import logs
 from syncd.errors import UsageError
-from syncd.sandbox.firewall import Firewall
+from syncd.sandbox.firewall import STYLES, Firewall
 from syncd.sandbox.server import RunningSandbox, Sandbox, load_world
 
 
@@ -18,8 +18,17 @@ from syncd.sandbox.server import RunningSandbox, Sandbox, load_world
 @click.option("--expose", is_flag=True, help="Really listen beyond loopback: it has no secrets, and no protection.")
 @click.option("--world", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Accounts and DOIs, JSON.")
 @click.option("--rate-limit", default="3000/300", show_default=True, metavar="N/SECONDS", help="The firewall's limit.")
-@click.option("--throttle-status", type=click.Choice(["429", "403"]), default="429", show_default=True)
-def sandbox(port: int, host: str, expose: bool, world: Path | None, rate_limit: str, throttle_status: str) -> None:
+@click.option(
+    "--throttle-status",
+    type=click.Choice(STYLES),
+    default="429",
+    show_default=True,
+    help="How refusals look: production, test system, or the HTML of 2022.",
+)
+@click.option("--index-lag", type=click.FloatRange(0), default=0.0, help="Seconds until lists know of a change.")
+def sandbox(
+    port: int, host: str, expose: bool, world: Path | None, rate_limit: str, throttle_status: str, index_lag: float
+) -> None:
     """Serve a local DataCite to try things with; prints its address when it is ready.
 
     Without --world there is one account: DATACITE.DEMO, password demo, prefix 10.5072.
@@ -32,7 +41,8 @@ def sandbox(port: int, host: str, expose: bool, world: Path | None, rate_limit: 
         raise UsageError("--rate-limit looks like 3000/300: requests, and seconds")
     if not (ipaddress.ip_address(host).is_loopback or expose):
         raise UsageError(f"{host} is not loopback", hint="the sandbox has no protection; add --expose if you mean it")
-    application = Sandbox(firewall=Firewall(int(match[1]), float(match[2]), int(throttle_status)))
+    application = Sandbox(firewall=Firewall(int(match[1]), float(match[2]), throttle_status))
+    application.world.index_lag = index_lag
     if world is not None:
         try:
             load_world(application, world.read_text(encoding="utf-8"))
@@ -44,5 +54,5 @@ def sandbox(port: int, host: str, expose: bool, world: Path | None, rate_limit: 
         raise UsageError(
             f"cannot listen on {host}:{port}: {error.strerror}", hint="--port 0 picks a free port"
         ) from error
-    click.echo(f"DataCite sandbox at {running.address}")
+    click.echo(f"DataCite sandbox at {running.address} (see {running.address}/_sandbox/)")
     running.serve()

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from syncd.sandbox import accounts
 from syncd.sandbox import attributes as content
 from syncd.sandbox.document import resource
 from syncd.sandbox.http import Request, Response, error, json_response
+from syncd.sandbox.lists import listing
 from syncd.sandbox.rules import Error, check
 from syncd.sandbox.world import Account, StoredDoi, World
 from syncd.vocabularies import SCHEMA_VERSION
@@ -73,31 +75,41 @@ class Api:
     def _dispatch(self, request: Request) -> Response:
         if request.path == "/heartbeat" and request.method == "GET":
             return Response(200, b"OK", {"Content-Type": "text/plain; charset=utf-8"})
-        if request.method in ("POST", "PUT", "PATCH"):
-            # Parsed before anything else, authentication included.
-            payload = self._payload(request)
+        if request.path == "/token" and request.method == "POST":
+            return accounts.token(self.world, request)
+        # The body is parsed before anything else, authentication included.
+        payload = self._payload(request) if request.method in ("POST", "PUT", "PATCH") else {}
         identity = identify(self.world, request.headers.get("authorization"))
         path = re.sub(r"/+", "/", request.path).rstrip("/")
-        name = path.removeprefix("/dois/") if path.startswith("/dois/") else None
-        if request.method == "GET" and re.search(
-            r"/(metadata|media|activities|events|edit|get-url)$", request.raw_path
-        ):
-            return self._other_route(path)
-        routes: dict[str, Callable[[], Response]] = {}
+        route = self._routes(request, identity, payload, path).get(request.method)
+        return route() if route else error(404, _NOT_FOUND)
+
+    def _routes(
+        self, request: Request, identity: Identity, payload: dict[str, Any], path: str
+    ) -> dict[str, Callable[[], Response]]:
+        """What may be done with a path, by method."""
         if path == "/dois":
-            routes = {"POST": lambda: self._create(request, identity, payload)}
-        elif name == "validate":
-            routes = {"POST": lambda: self._validate(request, payload)}
-        elif name is not None:
-            routes = {
-                "GET": lambda: self._read(request, identity, name),
-                "PUT": lambda: self._upsert(request, identity, name, payload),
-                "PATCH": lambda: self._upsert(request, identity, name, payload),
-                "DELETE": lambda: self._delete(identity, name),
+            accepted = identity.account is not None
+            return {
+                "GET": lambda: self._with_identity(listing(self.world, request, accepted=accepted), identity),
+                "POST": lambda: self._create(request, identity, payload),
             }
-        if request.method not in routes:
-            return error(404, _NOT_FOUND)
-        return routes[request.method]()
+        if path == "/dois/validate":
+            return {"POST": lambda: self._validate(request, payload)}
+        if path == "/dois/random":
+            return {"GET": lambda: self._random(request, identity)}
+        if path.startswith(("/clients/", "/repositories/", "/prefixes")):
+            return {"GET": lambda: self._with_identity(accounts.answer(self.world, request, path), identity)}
+        if not path.startswith("/dois/"):
+            return {}
+        name = path.removeprefix("/dois/")
+        other = re.search(r"/(metadata|media|activities|events|edit|get-url)$", request.raw_path)
+        return {
+            "GET": lambda: self._other_route(path) if other else self._read(request, identity, name),
+            "PUT": lambda: self._upsert(request, identity, name, payload),
+            "PATCH": lambda: self._upsert(request, identity, name, payload),
+            "DELETE": lambda: self._delete(identity, name),
+        }
 
     # The body.
 
@@ -174,7 +186,7 @@ class Api:
         self._may_write(identity, stored)
         if stored.state != "draft":
             return error(405, "Method not allowed", {"Allow": _ALLOWED_METHODS})
-        del self.world.dois[stored.doi]
+        self.world.remove(stored)
         return Response(204, b"", _identity_headers(identity))
 
     def _read(self, request: Request, identity: Identity, name: str) -> Response:
@@ -200,6 +212,23 @@ class Api:
             raise Refusal(error(404, _NOT_FOUND))
         url = stored.attributes.get("url") if stored.registered else None
         return json_response(200, {"url": url}) if url else Response(204)
+
+    @staticmethod
+    def _with_identity(response: Response, identity: Identity) -> Response:
+        if response.status == 200:
+            response.headers |= _identity_headers(identity)
+        return response
+
+    def _random(self, request: Request, identity: Identity) -> Response:
+        """Proposals: not reserved, and only not taken at this moment."""
+        prefix = request.query.get("prefix", "")
+        match = _PREFIX.match(prefix)
+        if match is None:
+            raise Refusal(error(422, f"No valid prefix found: {prefix}"))
+        text = request.query.get("number", "1")
+        count = min(int(text), 500) if text.isdecimal() else 1
+        names = [f"{match[1]}/{_suffix()}" for _ in range(count)]
+        return json_response(200, {"dois": names}, _identity_headers(identity))
 
     def _validate(self, request: Request, data: dict[str, Any]) -> Response:
         sent = data["attributes"]
@@ -320,6 +349,8 @@ def identify(world: World, authorization: str | None) -> Identity:
     if not authorization:
         return Identity()
     scheme, _, value = authorization.partition(" ")
+    if scheme.lower() == "bearer" and value in world.tokens:
+        return Identity(world.tokens[value])
     if scheme.lower() != "basic":
         raise Refusal(error(401, _UNAUTHORIZED))
     try:

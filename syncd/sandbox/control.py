@@ -1,12 +1,14 @@
 """The control interface below ``/_sandbox/``: set up the world, order faults, read what arrived."""
 
 import json
+import time
 from typing import Any
 
 from syncd.sandbox.api import Api
 from syncd.sandbox.faults import Faults
 from syncd.sandbox.firewall import Firewall
 from syncd.sandbox.http import Request, Response, error, json_response
+from syncd.sandbox.page import page
 from syncd.sandbox.world import Account, World
 
 PREFIX = "/_sandbox/"
@@ -28,6 +30,8 @@ class Control:
         try:
             document: Any = json.loads(request.body) if request.body else None
             match request.method, what.split("/"):
+                case "GET", [""]:
+                    return self._page()
                 case "GET", ["world"]:
                     return json_response(200, describe(self._api.world))
                 case "PUT", ["world"]:
@@ -57,12 +61,21 @@ class Control:
         """
         world = self._api.world
         world.accounts = {name: _account(name, one) for name, one in document["accounts"].items()}
-        world.dois = {}
+        world.clear()
         for given in document.get("dois", []):
             self._give(given)
         self.requests.clear()
         self._firewall.forget()
         self._faults.replace([])
+
+    def _page(self) -> Response:
+        in_window = self._firewall.in_window(time.monotonic())
+        body = page(self._api.world, self.requests, in_window, self._firewall.limit)
+        headers = {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+        }
+        return Response(200, body, headers)
 
     def _give(self, given: dict[str, Any]) -> None:
         """Create a DOI as its client would: one POST with the event that leads to its state."""

@@ -10,7 +10,7 @@ from syncd.sandbox.http import Request
 
 KINDS = (
     "status", "latency", "hang", "reset", "reset-after-commit", "garbage", "truncate", "html-403", "html-error",
-    "retry-after",
+    "retry-after", "handle",
 )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ class Fault:
         count: How many more times; None: no end.
         probability: How likely, when it matches.
         status: For ``status`` and ``html-error``: which.
-        seconds: For ``latency``, ``hang`` and ``retry-after``.
+        seconds: For ``latency``, ``hang``, ``handle`` and ``retry-after``.
     """
 
     kind: str

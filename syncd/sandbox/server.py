@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from syncd.sandbox.api import Api
+from syncd.sandbox.api import Api, Refusal, identify
 from syncd.sandbox.control import PREFIX, Control, describe
 from syncd.sandbox.faults import Fault, Faults
 from syncd.sandbox.firewall import Firewall
@@ -37,7 +37,10 @@ class Sandbox:
 
     def respond(self, request: Request, now: float) -> Response:
         """The answer without any fault: firewall first, then the API."""
-        return self.firewall.refusal(request, now) or self.api.answer(request)
+        return self._refusal(request, now) or self.api.answer(request)
+
+    def _refusal(self, request: Request, now: float) -> Response | None:
+        return self.firewall.refusal(request, now, accepted=self._account_of(request) is not None)
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Send) -> None:
         """ASGI."""
@@ -62,30 +65,27 @@ class Sandbox:
             await _send(send, response, cut=fault is not None and fault.kind == "truncate")
 
     def _arrived(self, request: Request) -> dict[str, Any]:
-        account = request.headers.get("authorization")
         entry: dict[str, Any] = {
             "at": time.time(),
             "method": request.method,
             "path": request.target,
-            "account": self._account_of(account),
+            "account": self._account_of(request),
             "status": None,
             "bytes": len(request.body),
         }
         self.control.requests.append(entry)
         return entry
 
-    def _account_of(self, authorization: str | None) -> str | None:
-        from syncd.sandbox.api import Refusal, identify
-
+    def _account_of(self, request: Request) -> str | None:
         try:
-            found = identify(self.world, authorization).account
+            found = identify(self.world, request.headers.get("authorization")).account
         except Refusal:
             return None
         return found.key if found else None
 
     @staticmethod
     async def _before(fault: Fault, _send: Send) -> None:
-        if fault.kind == "latency":
+        if fault.kind in ("latency", "handle"):
             await asyncio.sleep(fault.seconds)
         elif fault.kind == "hang":
             await asyncio.sleep(fault.seconds if fault.seconds > 1 else _LONG)
@@ -96,29 +96,39 @@ class Sandbox:
         match fault.kind:
             case "latency" | "truncate":
                 return self.respond(request, now)
+            case "handle":
+                return self._without_handles(request, now)
             case "reset-after-commit":
                 self.respond(request, now)
                 return None
             case "reset" | "hang":
-                self.firewall.refusal(request, now)
+                self._refusal(request, now)
                 return None
             case "garbage":
-                self.firewall.refusal(request, now)
+                self._refusal(request, now)
                 return Response(200, _GARBAGE, {"Content-Type": "application/json"})
             case "html-403":
-                self.firewall.refusal(request, now)
+                self._refusal(request, now)
                 return Response(403, _HTML_403, {"Content-Type": "text/html"})
             case "html-error":
-                self.firewall.refusal(request, now)
+                self._refusal(request, now)
                 return Response(
                     fault.status, _HTML_403.replace(b"403 Forbidden", b"proxy"), {"Content-Type": "text/html"}
                 )
             case "retry-after":
-                self.firewall.refusal(request, now)
+                self._refusal(request, now)
                 return error(429, "Too many requests", {"Retry-After": str(int(fault.seconds))})
             case _:
-                self.firewall.refusal(request, now)
+                self._refusal(request, now)
                 return error(fault.status, "ordered by a fault of the sandbox")
+
+    def _without_handles(self, request: Request, now: float) -> Response:
+        """The handle server does not answer: the record is stored all the same, and does not resolve."""
+        before, self.world.handles_answer = self.world.handles_answer, False
+        try:
+            return self.respond(request, now)
+        finally:
+            self.world.handles_answer = before
 
 
 class RunningSandbox:

@@ -1,9 +1,10 @@
 """The accounts and DOIs that the sandbox holds, and how they are set up and read out as a whole."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Attributes = dict[str, Any]
@@ -40,6 +41,7 @@ class StoredDoi:
     registered: datetime | None = None
     has_xml: bool = False
     metadata_version: int = 0
+    history: list[tuple[datetime, str]] = field(default_factory=list)
 
     def copy(self) -> "StoredDoi":
         """A copy to change and, if everything is right, to put in its place."""
@@ -63,7 +65,11 @@ class World:
         self.dois: dict[str, StoredDoi] = {}
         self.now: Callable[[], datetime] = clock or (lambda: datetime.now(UTC))
         self.handles_answer = True
+        self.index_lag = 0.0
+        self.tokens: dict[str, Account] = {}
         self._numbers = 0
+        self._index: dict[str, StoredDoi] = {}
+        self._unindexed: deque[tuple[datetime, str, StoredDoi | None]] = deque()
 
     def account(self, account_id: str) -> Account | None:
         """The account with this id, in any case, or with this name."""
@@ -82,4 +88,29 @@ class World:
     def keep(self, stored: StoredDoi) -> None:
         """Commit: from now on the DOI is so."""
         stored.updated = self.now()
+        if not stored.history or stored.history[-1][1] != stored.state:
+            stored.history = [*stored.history, (stored.updated, stored.state)]
         self.dois[stored.doi] = stored
+        self._unindexed.append((stored.updated, stored.doi, stored))
+
+    def remove(self, stored: StoredDoi) -> None:
+        """Commit: from now on there is no such DOI."""
+        del self.dois[stored.doi]
+        self._unindexed.append((self.now(), stored.doi, None))
+
+    def clear(self) -> None:
+        """No DOI any more, in the index neither."""
+        self.dois.clear()
+        self._index.clear()
+        self._unindexed.clear()
+
+    def searchable(self) -> Iterable[StoredDoi]:
+        """What the search index knows: everything but the newest changes."""
+        until = self.now() - timedelta(seconds=self.index_lag)
+        while self._unindexed and self._unindexed[0][0] <= until:
+            _, name, stored = self._unindexed.popleft()
+            if stored is None:
+                self._index.pop(name, None)
+            else:
+                self._index[name] = stored
+        return self._index.values()

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 MEDIA_TYPE = "application/vnd.api+json"
 PASSWORDS = {"owner": "owner-password", "other": "other-password", "restricted": "restricted-password"}
 CATEGORIES = (
-    "auth", "create", "delete", "get", "malformed", "partial", "readback", "states", "upsert", "validation",
+    "auth", "create", "delete", "get", "list", "malformed", "partial", "readback", "states", "upsert", "validation",
 )  # fmt: skip
 
 

@@ -1,0 +1,218 @@
+"""``GET /dois``: filters, pages and cursors over the search index, with links that forget some filters."""
+
+import base64
+import binascii
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from syncd.sandbox.document import resource
+from syncd.sandbox.http import Request, Response, error, json_response
+from syncd.sandbox.world import StoredDoi, World
+
+_DEFAULT_SIZE = 25
+_LARGEST_SIZE = 1000
+_DEEPEST = 10_000
+_KEPT_IN_NEXT = re.compile(
+    r"^(query|client-id|provider-id|prefix|created|registered|published|has-[a-z-]+|disable-facets|detail"
+    r"|affiliation|publisher|fields\[dois\])$"
+)
+_SORTS: dict[str, Callable[[StoredDoi], Any]] = {
+    "name": lambda one: one.doi,
+    "created": lambda one: (one.created, one.doi),
+    "updated": lambda one: (one.updated, one.number),
+    "registered": lambda one: (one.registered or one.created, one.doi),
+    "published": lambda one: (str(one.attributes.get("publicationYear") or ""), one.doi),
+}
+_CLAUSE = re.compile(r'(?:(\w[\w.]*):)?("[^"]*"|\([^()]*\)|[^\s"()]+)')
+
+
+def listing(world: World, request: Request, *, accepted: bool) -> Response:
+    """A page of DOIs.
+
+    Args:
+        world: Whose index is searched; it may lag behind.
+        request: With its filters.
+        accepted: Whether the credentials were; otherwise only findable DOIs are listed.
+    """
+    query = request.query
+    cursor = query.get("page[cursor]")
+    if cursor is not None and query.get("random") == "true":
+        return error(400, "The page[cursor] and random parameters cannot be combined.")
+    words = query.get("query", "")
+    if words.count('"') % 2 or words.count("(") != words.count(")"):
+        return json_response(400, {"errors": {"title": f"parse_exception: Failed to parse query [{words}]"}})
+    found = [one for one in world.searchable() if _matches(one, query, accepted=accepted)]
+    size = min(_number(query.get("page[size]"), _DEFAULT_SIZE), _LARGEST_SIZE)
+    if cursor is not None:
+        return _by_cursor(request, found, size, cursor)
+    return _by_number(request, found, size)
+
+
+def _by_number(request: Request, found: list[StoredDoi], size: int) -> Response:
+    query = request.query
+    deepest = _DEEPEST // size if size else 1
+    number = max(1, min(_number(query.get("page[number]"), 1), deepest))
+    name = query.get("sort", "-updated")
+    key = _SORTS.get(name.lstrip("-"), _SORTS["updated"])
+    found.sort(key=key, reverse=name.startswith("-"))
+    pages = -(-len(found) // size) if size else 0
+    page = found[(number - 1) * size : number * size]
+    following = {"page[number]": str(number + 1)} if page and len(page) == size and number < pages else None
+    meta = {"total": len(found), "totalPages": pages, "page": number, **_facets(query, found)}
+    return _page(request, page, meta, size, following)
+
+
+def _by_cursor(request: Request, found: list[StoredDoi], size: int, cursor: str) -> Response:
+    found.sort(key=_place)
+    after = _decoded(cursor)
+    rest = [one for one in found if after is None or _place(one) > after]
+    page = rest[:size]
+    pages = -(-len(found) // size) if size else 0
+    more = bool(page) and len(page) == size and pages > 1
+    following = {"page[cursor]": _encoded(page[-1])} if more else None
+    meta = {"total": len(found), "totalPages": pages, **_facets(request.query, found)}
+    return _page(request, page, meta, size, following)
+
+
+def _page(
+    request: Request, page: list[StoredDoi], meta: dict[str, Any], size: int, following: dict[str, str] | None
+) -> Response:
+    query = request.query
+    detail = query.get("detail") == "true"
+    items = [
+        resource(
+            one,
+            affiliation=query.get("affiliation") == "true",
+            publisher=query.get("publisher") == "true",
+            detail=detail,
+        )
+        for one in page
+    ]
+    wanted = query.get("fields[dois]")
+    if wanted is not None:
+        items = [_sparse(item, wanted.split(",")) for item in items]
+    host = f"http://{request.headers.get('host', 'localhost')}"
+    links = {"self": host + request.target}
+    if following is not None:
+        kept = {name: value for name, value in query.items() if _KEPT_IN_NEXT.match(name)}
+        parameters = {**kept, "page[size]": str(size), **following}
+        links["next"] = f"{host}/dois?{urlencode(sorted(parameters.items()))}"
+    return json_response(200, {"data": items, "meta": meta, "links": links})
+
+
+def _sparse(item: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    attributes = {name: value for name, value in item["attributes"].items() if name in names}
+    relationships = {name: value for name, value in item["relationships"].items() if name in names}
+    return {**item, "attributes": attributes, "relationships": relationships}
+
+
+def _matches(one: StoredDoi, query: dict[str, str], *, accepted: bool) -> bool:
+    state = query.get("state") if accepted else "findable"
+    owners = _any_of(query.get("client-id"), [one.account.key])
+    providers = _any_of(query.get("provider-id"), [one.account.key.split(".")[0]])
+    owner = [asked for asked in (owners, providers) if asked is not None]
+    return (
+        # client-id and provider-id are alternatives, not both needed
+        (not owner or any(owner))
+        and _any_of(state, [one.state]) is not False
+        and _any_of(query.get("prefix"), [one.doi.split("/")[0]]) is not False
+        and _any_of(query.get("ids"), [one.doi]) is not False
+        and _any_of(query.get("created"), [str(one.created.year)]) is not False
+        and _any_of(query.get("registered"), [str(one.registered.year) if one.registered else ""]) is not False
+        and _any_of(query.get("published"), [str(one.attributes.get("publicationYear") or "")]) is not False
+        and _any_of(query.get("resource-type-id"), [_kind(one)]) is not False
+        and _any_of(query.get("schema-version"), [_version(one)]) is not False
+        and _found_by(one, query.get("query", ""))
+    )
+
+
+def _any_of(asked: str | None, values: list[str]) -> bool | None:
+    """Whether one of the asked words is a value; None when nothing was asked."""
+    if not asked:
+        return None
+    return bool({word.strip().lower() for word in asked.split(",")} & {value.lower() for value in values})
+
+
+def _kind(one: StoredDoi) -> str:
+    general = (one.attributes.get("types") or {}).get("resourceTypeGeneral") or ""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", str(general)).lower()
+
+
+def _version(one: StoredDoi) -> str:
+    return str(one.attributes.get("schemaVersion") or "").rsplit("kernel-", 1)[-1]
+
+
+def _found_by(one: StoredDoi, words: str) -> bool:
+    """A small part of the query language: ``field:value`` and free words, all of them needed."""
+    if words.strip() in ("", "*"):
+        return True
+    text = json.dumps({"doi": one.doi, "state": one.state, **one.attributes}, ensure_ascii=False, default=str).lower()
+    for field, value in _CLAUSE.findall(words):
+        wanted = value.strip('"()').replace("\\", "").lower()
+        if value in ("AND", "OR", "NOT") or wanted == "*":
+            continue
+        place = _field(one, field).lower() if field else text
+        if not re.search(re.escape(wanted).replace(r"\*", ".*").replace(r"\?", "."), place):
+            return False
+    return True
+
+
+def _field(one: StoredDoi, path: str) -> str:
+    value: Any = {"doi": one.doi, "id": one.doi, "state": one.state, **one.attributes}
+    value["client.id"] = value["client_id"] = one.account.key
+    if path in value:
+        return json.dumps(value[path], ensure_ascii=False, default=str)
+    for step in path.split("."):
+        name = re.sub(r"_([a-z])", lambda match: match[1].upper(), step)
+        entries = value if isinstance(value, list) else [value]
+        value = [entry.get(name) for entry in entries if isinstance(entry, dict)]
+        value = [deep for entry in value for deep in (entry if isinstance(entry, list) else [entry])]
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _facets(query: dict[str, str], found: Iterable[StoredDoi]) -> dict[str, Any]:
+    if query.get("disable-facets") == "true":
+        return {}
+    found = list(found)
+    counted = {
+        "states": Counter(one.state for one in found),
+        "prefixes": Counter(one.doi.split("/")[0] for one in found),
+        "clients": Counter(one.account.key for one in found),
+        "created": Counter(str(one.created.year) for one in found),
+    }
+    return {
+        name: [{"id": word, "title": word, "count": count} for word, count in counter.most_common()]
+        for name, counter in counted.items()
+    }
+
+
+def _place(one: StoredDoi) -> tuple[int, str]:
+    return _milliseconds(one.created), one.doi
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _encoded(one: StoredDoi) -> str:
+    created, doi = _place(one)
+    return base64.urlsafe_b64encode(f"{created},{doi}".encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> tuple[int, str] | None:
+    """The place that a cursor names; what cannot be decoded starts from the beginning, without a word."""
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        created, _, doi = text.partition(",")
+        return (int(created), doi) if doi else None
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return None
+
+
+def _number(text: str | None, default: int) -> int:
+    return max(0, int(text)) if text is not None and re.fullmatch(r"-?\d{1,9}", text) else default
