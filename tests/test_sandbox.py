@@ -6,16 +6,19 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from typing import Any
 
 import pytest
 
+from syncd.sandbox.api import Api
 from syncd.sandbox.control import describe
-from syncd.sandbox.firewall import Firewall
+from syncd.sandbox.firewall import STYLES, Firewall
 from syncd.sandbox.http import Request
 from syncd.sandbox.server import RunningSandbox, Sandbox
+from syncd.sandbox.world import World
 from tests.conformance.runner import Reply, Runner
 from tests.site import ATTRIBUTES
 
@@ -164,3 +167,124 @@ def test_a_port_in_use_is_explained() -> None:
 
 def test_describing_needs_no_server() -> None:
     assert describe(Sandbox().world)["dois"] == []
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(
+    ("accepted", "agent", "limit"), [(True, "x", 3000), (False, "x (mailto:a@example.org)", 1000), (False, "x", 500)]
+)
+def test_each_tier_has_its_limit_and_each_style_its_refusal(style: str, accepted: bool, agent: str, limit: int) -> None:
+    firewall = Firewall(style=style)
+    request = Request("GET", "/dois/10.1/x", {"user-agent": agent})
+
+    answers = [firewall.refusal(request, number * 0.001, accepted=accepted) for number in range(limit + 1)]
+
+    assert all(answer is None for answer in answers[:limit])
+    refused = answers[limit]
+    assert refused is not None
+    assert refused.status == (429 if style == "429" else 403)
+    assert refused.headers["Content-Type"].startswith("text/html" if style == "html" else "application/json")
+    # The window slides: what is refused counts too, and the first place is free after 300 s.
+    assert firewall.refusal(request, 300.0005, accepted=accepted) is not None
+    assert firewall.refusal(request, 300.0005 + 300, accepted=accepted) is None
+
+
+def test_addresses_and_tiers_are_counted_apart_and_all_arrivals_together() -> None:
+    firewall = Firewall(limit=6, window=10)
+    for number in range(6):
+        one = Request("GET", "/dois/10.1/x", {}, address=f"10.0.0.{number}")
+        assert firewall.refusal(one, 0.0, accepted=False) is None
+        assert firewall.refusal(one, 0.0, accepted=True) is None
+
+    assert firewall.max_in_window == 12
+
+
+def test_in_real_time_the_window_slides_too(sandbox: RunningSandbox) -> None:
+    sandbox.application.firewall.limit, sandbox.application.firewall.window = 20, 0.5
+    deadline = time.monotonic() + 1.5
+    statuses = []
+    while time.monotonic() < deadline:
+        statuses.append(put(sandbox, "10.5072/x").status)
+
+    assert statuses[:20] == [201] + [200] * 19
+    assert 429 in statuses
+
+
+def test_lists_know_of_a_change_only_after_the_lag() -> None:
+    from datetime import UTC, datetime, timedelta
+
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    world = World(clock=lambda: now)
+    world.index_lag = 5
+    api = Api(world)
+    account = world.accounts["demo"]
+    assert api.give(account, {"doi": "10.5072/a"}) == []
+    headers = {"authorization": BASIC["Authorization"]}
+    listing = Request("GET", "/dois?disable-facets=true", headers)
+
+    def total() -> int:
+        return int(json.loads(api.answer(listing).body)["meta"]["total"])
+
+    assert total() == 0
+    assert api.answer(Request("GET", "/dois/10.5072/a", headers)).status == 200
+    now += timedelta(seconds=6)
+    assert total() == 1
+    assert api.answer(Request("DELETE", "/dois/10.5072/a", headers)).status == 204
+    assert total() == 1
+    now += timedelta(seconds=6)
+    assert total() == 0
+
+
+def test_a_cursor_walks_over_everything_once_with_one_empty_page_at_an_exact_multiple() -> None:
+    world = World()
+    api = Api(world)
+    for number in range(20):
+        assert api.give(world.accounts["demo"], {"doi": f"10.5072/{number:02d}"}) == []
+    headers = {"authorization": BASIC["Authorization"], "host": "sandbox"}
+    target, pages = "/dois?page[cursor]=1&page[size]=5&client-id=datacite.demo&state=draft&disable-facets=true", []
+    while target:
+        document = json.loads(api.answer(Request("GET", target, headers)).body)
+        pages.append([one["id"] for one in document["data"]])
+        link = document["links"].get("next", "")
+        target = link.removeprefix("http://sandbox")
+        assert "state" not in link  # the next link forgets this filter
+
+    assert [len(page) for page in pages] == [5, 5, 5, 5, 0]
+    assert sorted(doi for page in pages for doi in page) == sorted(f"10.5072/{number:02d}" for number in range(20))
+
+
+def test_a_doi_whose_handle_is_not_registered_is_findable_and_does_not_resolve(sandbox: RunningSandbox) -> None:
+    fault(sandbox, "handle", seconds=0)
+
+    first = put(sandbox, "10.5072/x", **ATTRIBUTES, url="https://example.org/", event="publish").body
+    second = put(sandbox, "10.5072/x").body
+
+    assert (first["data"]["attributes"]["state"], first["data"]["attributes"]["registered"]) == ("findable", None)
+    assert second["data"]["attributes"]["registered"] is not None
+
+
+def test_a_token_is_as_good_as_a_password_and_a_wrong_password_gets_none(sandbox: RunningSandbox) -> None:
+    runner = Runner(sandbox.address)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    wanted = b"grant_type=password&username=datacite.demo&password="
+
+    refused = runner.send("POST", "/token", form, wanted + b"wrong")
+    token = runner.send("POST", "/token", form, wanted + b"demo").body["access_token"]
+
+    assert (refused.status, refused.body["errors"][0]["title"]) == (400, "Wrong account ID or password.")
+    bearer = {"Authorization": f"Bearer {token}"}
+    client = runner.send("GET", "/clients/DATACITE.DEMO", bearer, b"")
+    assert client.headers["x-credential-username"] == "datacite.demo"
+    assert client.body["data"]["attributes"]["isActive"] is True
+    assert runner.send("GET", "/prefixes?client-id=datacite.demo", bearer, b"").body["data"][0]["id"] == "10.5072"
+
+
+def test_the_page_for_people_escapes_what_it_shows(sandbox: RunningSandbox) -> None:
+    put(sandbox, "10.5072/x", titles=[{"title": "<script>alert(1)</script>"}])
+
+    reply = Runner(sandbox.address).send("GET", "/_sandbox/", {}, b"")
+
+    assert reply.status == 200
+    assert "&lt;script&gt;" in reply.body
+    assert "<script>" not in reply.body
+    assert "1 DOIs" in reply.body

@@ -31,6 +31,8 @@ def sandbox(
 ) -> None:
     """Serve a local DataCite to try things with; prints its address when it is ready.
 
+    In a browser, its address with /_sandbox/ shows what it holds and what arrived.
+
     Without --world there is one account: DATACITE.DEMO, password demo, prefix 10.5072.
 
     Example: syncd sandbox --port 0
@@ -54,5 +56,5 @@ def sandbox(
         raise UsageError(
             f"cannot listen on {host}:{port}: {error.strerror}", hint="--port 0 picks a free port"
         ) from error
-    click.echo(f"DataCite sandbox at {running.address} (see {running.address}/_sandbox/)")
+    click.echo(f"DataCite sandbox at {running.address}")
     running.serve()

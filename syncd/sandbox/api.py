@@ -129,7 +129,8 @@ class Api:
         sent = data.get("attributes")
         if not isinstance(sent, dict):
             raise Refusal(error(422, "param is missing or the value is empty or invalid: attributes"))
-        for entry in sent.get("alternateIdentifiers") or []:
+        alternate = sent.get("alternateIdentifiers") or []
+        for entry in alternate if isinstance(alternate, list) else [alternate]:
             for key in ("alternateIdentifierType", "alternateIdentifier"):
                 if isinstance(entry, dict) and key not in entry:
                     raise Refusal(error(422, f"key not found: :{key}"))

@@ -29,7 +29,11 @@ class Account:
 
 @dataclass
 class StoredDoi:
-    """One DOI as the server's database has it."""
+    """One DOI as the server's database has it.
+
+    Attributes:
+        place: Where lists with a cursor have it: created, in milliseconds, then name.
+    """
 
     number: int
     doi: str
@@ -42,6 +46,10 @@ class StoredDoi:
     has_xml: bool = False
     metadata_version: int = 0
     history: list[tuple[datetime, str]] = field(default_factory=list)
+    place: tuple[int, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.place = (int(self.created.timestamp() * 1000), self.doi)
 
     def copy(self) -> "StoredDoi":
         """A copy to change and, if everything is right, to put in its place."""
