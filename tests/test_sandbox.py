@@ -288,3 +288,42 @@ def test_the_page_for_people_escapes_what_it_shows(sandbox: RunningSandbox) -> N
     assert "&lt;script&gt;" in reply.body
     assert "<script>" not in reply.body
     assert "1 DOIs" in reply.body
+
+
+def test_latency_comes_before_the_answer_and_the_doi_is_stored(sandbox: RunningSandbox) -> None:
+    fault(sandbox, "latency", seconds=0.3)
+    begin = time.monotonic()
+
+    assert put(sandbox, "10.5072/x").status == 201
+
+    assert time.monotonic() - begin >= 0.3
+    assert "10.5072/x" in sandbox.application.world.dois
+
+
+def test_a_request_that_hangs_is_never_answered_and_nothing_is_stored(sandbox: RunningSandbox) -> None:
+    import http.client
+
+    fault(sandbox, "hang", seconds=1.5)
+    connection = http.client.HTTPConnection(sandbox.address.removeprefix("http://"), timeout=0.4)
+
+    connection.request("PUT", "/dois/10.5072/x", b'{"data": {"attributes": {"url": "https://e.org"}}}', BASIC)
+    with pytest.raises(TimeoutError):
+        connection.getresponse()
+
+    connection.close()
+    assert sandbox.application.world.dois == {}
+    assert put(sandbox, "10.5072/x").status == 201
+
+
+def test_faults_with_a_probability_are_the_same_for_the_same_seed() -> None:
+    from syncd.sandbox.faults import Faults
+
+    request = Request("GET", "/dois/10.1/x", {})
+
+    def run(seed: int) -> list[bool]:
+        faults = Faults()
+        faults.replace([{"kind": "status", "probability": 0.5}], seed)
+        return [faults.next(request) is not None for _ in range(64)]
+
+    assert run(1) == run(1) != run(2)
+    assert 10 < sum(run(1)) < 54

@@ -39,7 +39,7 @@ class Runner:
 
     def run(self, case: dict[str, Any]) -> None:
         """Assert every step of a case."""
-        self._prepare(case)
+        self.prepare(case)
         previous: Any = None
         for number, step in enumerate(case["steps"]):
             reply = self._ask(step["request"], previous)
@@ -52,7 +52,8 @@ class Runner:
                 _match(value, reply.headers.get(name.lower(), _ABSENT), name, where)
             previous = reply.body
 
-    def _prepare(self, case: dict[str, Any]) -> None:
+    def prepare(self, case: dict[str, Any]) -> None:
+        """Make the case's start: the accounts and the DOIs that are given."""
         accounts = {name: {**one, "password": PASSWORDS[name]} for name, one in self._world["accounts"].items()}
         document = {"accounts": accounts, "dois": case.get("given", [])}
         reply = self.send("PUT", "/_sandbox/world", {}, json.dumps(document).encode())
@@ -82,18 +83,22 @@ class Runner:
         if kind == "inactive":
             self.send("PATCH", "/_sandbox/accounts/owner", {}, b'{"active": false}')
         account = "owner" if kind in ("bad", "inactive") else kind
-        password = "wrong" if kind == "bad" else PASSWORDS[account]
+        password = "wrong" if kind == "bad" else self.password(account)
         return {"Authorization": _basic(self._world["accounts"][account]["id"], password)}
 
-    @staticmethod
-    def _header(value: Any) -> Any:
+    def password(self, account: str) -> str:
+        """What the account's requests are signed with."""
+        return PASSWORDS[account]
+
+    def _header(self, value: Any) -> Any:
         if isinstance(value, dict):
             user, password = value["$basic"]
-            return _basic(user, password.replace("$owner_password", PASSWORDS["owner"]))
+            return _basic(user, password.replace("$owner_password", self.password("owner")))
         return value
 
     def send(self, method: str, target: str, headers: dict[str, Any], body: bytes) -> Reply:
-        connection = http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=20)
+        kind = http.client.HTTPSConnection if self._address.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self._address.hostname or "", self._address.port, timeout=60)
         try:
             connection.putrequest(method, target, skip_accept_encoding=True)
             for name, value in headers.items():
