@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from syncd.sandbox import accounts
 from syncd.sandbox import attributes as content
@@ -27,6 +28,7 @@ _NO_PAYLOAD = "You need to provide a payload following the JSONAPI spec"
 _JSON_TYPES = ("application/vnd.api+json", "application/json", "text/x-json", "application/jsonrequest")
 _DOI = re.compile(r"^10\.\d{4,5}/[-._;()/:a-zA-Z0-9*~$=]+$")
 _LOOKS_LIKE_DOI = re.compile(r"^10\.\d{4,5}/.+$")
+_RESOLVER = re.compile(r"^https?://(?:dx\.)?doi\.org/", re.IGNORECASE)
 _PREFIX = re.compile(r"^(10\.\d{4,5})(?:/(.+))?$")
 _ALLOWED_METHODS = "HEAD, GET, POST, PATCH, PUT, OPTIONS"
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -79,10 +81,19 @@ class Api:
             return accounts.token(self.world, request)
         # The body is parsed before anything else, authentication included.
         payload = self._payload(request) if request.method in ("POST", "PUT", "PATCH") else {}
+        method = "GET" if request.method == "HEAD" else request.method
         identity = identify(self.world, request.headers.get("authorization"))
-        path = re.sub(r"/+", "/", request.path).rstrip("/")
-        route = self._routes(request, identity, payload, path).get(request.method)
-        return route() if route else error(404, _NOT_FOUND)
+        # The router collapses slashes as they arrive; encoded ones are part of the name (datacite-api 2).
+        path = unquote(re.sub(r"/+", "/", request.raw_path).rstrip("/"))
+        route = self._routes(request, identity, payload, path).get(method)
+        if route is None:
+            return error(404, _NOT_FOUND)
+        if method == "GET" and not _readable(request.headers.get("accept", "*/*")):
+            return error(406, "The content type is not recognized.")
+        response = route()
+        if request.method == "HEAD":
+            response.body = b""
+        return response
 
     def _routes(
         self, request: Request, identity: Identity, payload: dict[str, Any], path: str
@@ -98,6 +109,10 @@ class Api:
             return {"POST": lambda: self._validate(request, payload)}
         if path == "/dois/random":
             return {"GET": lambda: self._random(request, identity)}
+        nested = re.fullmatch(r"/(?:clients|repositories)/([^/]+)/dois", path)
+        if nested is not None:
+            accepted = identity.account is not None
+            return {"GET": lambda: listing(self.world, request, accepted=accepted, client=nested[1])}
         if path.startswith(("/clients/", "/repositories/", "/prefixes")):
             return {"GET": lambda: self._with_identity(accounts.answer(self.world, request, path), identity)}
         if not path.startswith("/dois/"):
@@ -146,8 +161,7 @@ class Api:
             raise Refusal(error(401, _UNAUTHORIZED))
         self._may_create(identity.account, account, name)
         if name.lower() in self.world.dois:
-            taken = {"source": "doi", "title": "This DOI has already been taken", "uid": name.lower()}
-            return json_response(422, {"errors": [taken]})
+            return json_response(422, {"errors": [_taken(name)]})
         stored = self.world.new(name, account)
         errors = self._change(stored, sent, upsert=False)
         errors = _doi_errors(stored) + errors
@@ -160,6 +174,12 @@ class Api:
     def _upsert(self, request: Request, identity: Identity, name: str, data: dict[str, Any]) -> Response:
         sent = data["attributes"]
         existing = self.world.dois.get(name.lower())
+        resolved = _RESOLVER.sub("", name)
+        if existing is None and resolved != name:
+            # A resolver's address is understood when the DOI is made, not when it is looked up.
+            if identity.account is not None and resolved.lower() in self.world.dois:
+                return json_response(422, {"errors": [_taken(resolved)]})
+            name = resolved
         if existing is not None:
             self._may_write(identity, existing)
             if sent.get("mode") == "transfer":
@@ -368,6 +388,16 @@ def _identity_headers(identity: Identity) -> dict[str, str]:
     if identity.account:
         return {"X-Credential-Username": identity.account.key}
     return {} if identity.rejected else {"X-Anonymous-Consumer": "true"}
+
+
+def _taken(name: str) -> Error:
+    return {"source": "doi", "title": "This DOI has already been taken", "uid": name.lower()}
+
+
+def _readable(accept: str) -> bool:
+    """Whether a GET can be answered in JSON; the other formats of the real server are not offered here."""
+    kinds = [kind.split(";")[0].strip().lower() for kind in accept.split(",")]
+    return any(kind in ("", "*/*", "text/html", "application/*", *_JSON_TYPES) for kind in kinds)
 
 
 def _doi_errors(stored: StoredDoi) -> list[Error]:

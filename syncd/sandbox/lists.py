@@ -32,15 +32,16 @@ _SORTS: dict[str, Callable[[StoredDoi], Any]] = {
 _CLAUSE = re.compile(r'(?:(\w[\w.]*):)?("[^"]*"|\([^()]*\)|[^\s"()]+)')
 
 
-def listing(world: World, request: Request, *, accepted: bool) -> Response:
+def listing(world: World, request: Request, *, accepted: bool, client: str | None = None) -> Response:
     """A page of DOIs.
 
     Args:
         world: Whose index is searched; it may lag behind.
         request: With its filters.
         accepted: Whether the credentials were; otherwise only findable DOIs are listed.
+        client: Whose DOIs, when the path says so.
     """
-    query = request.query
+    query = request.query if client is None else {**request.query, "client-id": client}
     cursor = query.get("page[cursor]")
     if cursor is not None and query.get("random") == "true":
         return error(400, "The page[cursor] and random parameters cannot be combined.")

@@ -19,6 +19,7 @@ _SINGULAR = {
     "relatedItems": "Related item", "fundingReferences": "Funding reference", "geoLocations": "Geolocation",
     "subjects": "Subject", "rightsList": "Rights",
 }  # fmt: skip
+_TAKE_EMPTY_TEXT = ("titles", "subjects", "descriptions", "rightsList")
 _COLUMNS = {
     "relatedIdentifiers": "related_identifiers", "relatedItems": "related_items",
     "fundingReferences": "funding_references", "geoLocations": "geo_locations", "rightsList": "rights_list",
@@ -56,7 +57,7 @@ def _always(stored: StoredDoi) -> Iterator[tuple[str, str]]:
         yield "url", "URL is not valid"
     for name in OBJECT_LISTS:
         value = attributes.get(name)
-        if value is not None and not isinstance(value, list) and value != "":
+        if value is not None and not isinstance(value, list) and not (value == "" and name in _TAKE_EMPTY_TEXT):
             words = f"{value}" if name == "dates" else f"'{value}'"
             yield (
                 _COLUMNS.get(name, name),
@@ -108,21 +109,16 @@ def _strict(stored: StoredDoi, *, xml_changed: bool) -> Iterator[tuple[str, str]
 def _schema_errors(attributes: Attributes) -> Iterator[tuple[str, str]]:
     yield from _people(attributes, "creators", "creator", "creatorName", least_one=True)
     yield from _titles(attributes)
-    if not (attributes.get("publisher") or (attributes.get("container") or {}).get("title")):
-        yield "publisher", _too_short("publisher")
-    if not re.match(r"^\d{4}$", str(attributes.get("publicationYear") or "")):
-        yield "publication_year", _bad_value("publicationYear", attributes.get("publicationYear"))
-    general = (attributes.get("types") or {}).get("resourceTypeGeneral")
-    if not general:
-        yield "xml", "Missing child element(s). Expected is ( resourceType )."
-    else:
-        yield from _word("resourceType", "resourceTypeGeneral", general)
-    for kind, value in (("subjects", "subject"),):
-        for entry in _objects(attributes, kind):
-            yield from _lang(entry)
-            if not entry.get("subject"):
-                yield value, _too_short(value)
+    yield from _publication(attributes)
+    for subject in _objects(attributes, "subjects"):
+        yield from _lang(subject)
+        if not subject.get("subject"):
+            yield "subject", _too_short("subject")
     yield from _people(attributes, "contributors", "contributor", "contributorName", least_one=False)
+    for contributor in _objects(attributes, "contributors"):
+        if not contributor.get("contributorType"):
+            yield "contributor", "The attribute 'contributorType' is required but missing."
+        yield from _word("contributor", "contributorType", contributor.get("contributorType"))
     yield from _dates_and_descriptions(attributes)
     yield from _related(attributes)
     yield from _places(attributes)
@@ -130,6 +126,21 @@ def _schema_errors(attributes: Attributes) -> Iterator[tuple[str, str]]:
     language = attributes.get("language")
     if language and not _LANG.match(language):
         yield "language", _bad_value("language", language)
+
+
+def _publication(attributes: Attributes) -> Iterator[tuple[str, str]]:
+    publisher = attributes.get("publisher")
+    if not (publisher or (attributes.get("container") or {}).get("title")):
+        yield "publisher", _too_short("publisher")
+    elif not all(isinstance(member, str) for member in (publisher or {}).values()):
+        yield "publisher", _bad_value("publisher", publisher)
+    if not re.match(r"^\d{4}$", str(attributes.get("publicationYear") or "")):
+        yield "publication_year", _bad_value("publicationYear", attributes.get("publicationYear"))
+    general = (attributes.get("types") or {}).get("resourceTypeGeneral")
+    if not general:
+        yield "xml", "Missing child element(s). Expected is ( resourceType )."
+    else:
+        yield from _word("resourceType", "resourceTypeGeneral", general)
 
 
 def _people(
@@ -187,12 +198,17 @@ def _related(attributes: Attributes) -> Iterator[tuple[str, str]]:
             if not entry.get(name):
                 yield "relatedItem", f"The attribute '{name}' is required but missing."
             yield from _word("relatedItem", name, entry.get(name), vocabulary)
+        yield from _word("number", "numberType", entry.get("numberType"))
+        identifier = entry.get("relatedItemIdentifier") or {}
+        kind = identifier.get("relatedItemIdentifierType") if isinstance(identifier, dict) else None
+        yield from _word("relatedItemIdentifier", "relatedItemIdentifierType", kind, "relatedIdentifierType")
 
 
 def _places(attributes: Attributes) -> Iterator[tuple[str, str]]:
     for entry in _objects(attributes, "geoLocations"):
         for part in ("geoLocationPoint", "geoLocationBox"):
-            for name, value in (entry.get(part) or {}).items():
+            members = entry.get(part)
+            for name, value in (members if isinstance(members, dict) else {}).items():
                 most = 90 if name.endswith("Latitude") else 180
                 if not isinstance(value, (int, float)) or abs(value) > most:
                     yield name, _bad_value(name, value)

@@ -1,0 +1,151 @@
+"""Rules of the sheet that no conformance case covers, each by its sentence."""
+
+import json
+from typing import Any
+
+import pytest
+
+from syncd.sandbox.api import Api
+from syncd.sandbox.http import Request, Response
+from syncd.sandbox.world import World
+from tests.site import ATTRIBUTES
+
+HEADERS = {"authorization": "Basic REFUQUNJVEUuREVNTzpkZW1v", "content-type": "application/vnd.api+json"}
+FINDABLE = {
+    **ATTRIBUTES,
+    "url": "https://example.org/1",
+    "event": "publish",
+    "schemaVersion": "http://datacite.org/schema/kernel-4",
+}
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api(World())
+
+
+def ask(api: Api, method: str, target: str, headers: dict[str, str] | None = None, **attributes: Any) -> Response:
+    body = json.dumps({"data": {"attributes": attributes}}).encode() if method in ("PUT", "POST", "PATCH") else b""
+    return api.answer(Request(method, target, {**HEADERS, **(headers or {})}, body))
+
+
+def kept(response: Response) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(response.body)["data"]["attributes"]
+    return document
+
+
+def test_encoded_slashes_are_part_of_the_name_and_raw_ones_collapse(api: Api) -> None:
+    encoded = ask(api, "PUT", "/dois/10.5072%2Fa%2F%2Fb%2F")
+    raw = ask(api, "PUT", "/dois/10.5072/a//b/")
+
+    assert (kept(encoded)["doi"], kept(raw)["doi"]) == ("10.5072/a//b/", "10.5072/a/b")
+
+
+def test_a_resolver_address_makes_a_doi_once_and_is_taken_afterwards(api: Api) -> None:
+    target = "/dois/https%3A%2F%2Fdoi.org%2F10.5072%2Fx"
+
+    assert ask(api, "PUT", target).status == 201
+    assert "10.5072/x" in api.world.dois
+    again = ask(api, "PUT", target)
+    assert (again.status, json.loads(again.body)["errors"][0]["source"]) == (422, "doi")
+
+
+def test_head_is_get_without_a_body(api: Api) -> None:
+    ask(api, "PUT", "/dois/10.5072/x")
+
+    response = ask(api, "HEAD", "/dois/10.5072/x")
+
+    assert (response.status, response.body) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"), [("*/*", 200), ("text/html", 200), ("application/json", 200), ("image/png", 406)]
+)
+def test_an_unknown_format_is_a_406_on_get_and_does_not_matter_for_writes(api: Api, accept: str, status: int) -> None:
+    assert ask(api, "PUT", "/dois/10.5072/x", {"accept": accept}).status == 201
+    assert ask(api, "GET", "/dois/10.5072/x", {"accept": accept}).status == status
+
+
+@pytest.mark.parametrize(
+    "name", ["dates", "identifiers", "relatedIdentifiers", "relatedItems", "fundingReferences", "geoLocations"]
+)
+def test_empty_text_is_refused_where_objects_are_wanted(api: Api, name: str) -> None:
+    assert ask(api, "PUT", "/dois/10.5072/x", **{name: ""}).status == 422
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("titles", 201), ("subjects", 201), ("creators", 500), ("contributors", 500)]
+)
+def test_empty_text_is_stored_as_junk_or_breaks_the_server(api: Api, name: str, status: int) -> None:
+    assert ask(api, "PUT", "/dois/10.5072/x", **{name: ""}).status == status
+
+
+@pytest.mark.parametrize(
+    ("changes", "source"),
+    [
+        ({"publisher": {"name": "P", "lang": 5}}, "publisher"),
+        ({"contributors": [{"name": "X", "contributorType": "Nobody"}]}, "contributors"),
+        ({"relatedItems": [{"relatedItemType": "Book", "relationType": "Cites", "numberType": "x"}]},
+         "number', attribute 'numberType"),
+        ({"relatedItems": [{"relatedItemType": "Book", "relationType": "Sees"}]},
+         "relatedItem', attribute 'relationType"),
+        ({"relatedIdentifiers": [{"relatedIdentifier": "x", "relatedIdentifierType": "DOI"}]}, "related_identifiers"),
+        ({"geoLocations": [{"geoLocationBox": {"westBoundLongitude": 200}}]}, "westBoundLongitude"),
+        ({"creators": [{"nameType": "Personal"}]}, "creatorName"),
+        ({"creators": [{"name": "X", "nameType": "Robot"}]}, "creatorName', attribute 'nameType"),
+        ({"url": None}, "url"),
+    ],
+)  # fmt: skip
+def test_a_findable_record_is_checked_and_a_draft_is_not(api: Api, changes: dict[str, Any], source: str) -> None:
+    refused = ask(api, "PUT", "/dois/10.5072/x", **{**FINDABLE, **changes})
+
+    assert refused.status == 422
+    assert source in [one["source"] for one in json.loads(refused.body)["errors"]]
+    if source != "contributors":
+        draft = {name: value for name, value in {**FINDABLE, **changes}.items() if name != "event"}
+        assert ask(api, "PUT", "/dois/10.5072/x", **draft).status == 201
+
+
+@pytest.mark.parametrize("event", ["publish", "register"])
+def test_an_invalid_stored_record_refuses_any_update(api: Api, event: str) -> None:
+    ask(api, "PUT", "/dois/10.5072/x", **{**FINDABLE, "event": event})
+    api.world.dois["10.5072/x"].attributes["titles"] = []
+
+    for change in ({"url": "https://example.org/2"}, {"event": "hide"}, {}):
+        assert ask(api, "PUT", "/dois/10.5072/x", **change).status == 422
+    assert ask(api, "PUT", "/dois/10.5072/x", titles=[{"title": "Mended"}]).status == 200
+
+
+def test_metadata_version_rises_only_when_the_metadata_changes(api: Api) -> None:
+    first = kept(ask(api, "PUT", "/dois/10.5072/x", **FINDABLE))["metadataVersion"]
+    same = kept(ask(api, "PUT", "/dois/10.5072/x", **FINDABLE))["metadataVersion"]
+    url = kept(ask(api, "PUT", "/dois/10.5072/x", url="https://example.org/2"))["metadataVersion"]
+    title = kept(ask(api, "PUT", "/dois/10.5072/x", titles=[{"title": "New"}]))["metadataVersion"]
+
+    assert (same - first, url - first, title - first) == (0, 0, 1)
+
+
+def test_a_clients_dois_are_also_listed_below_the_client(api: Api) -> None:
+    ask(api, "PUT", "/dois/10.5072/x")
+
+    document = json.loads(ask(api, "GET", "/clients/datacite.demo/dois?disable-facets=true").body)
+
+    assert document["meta"]["total"] == 1
+    assert json.loads(ask(api, "GET", "/clients/other.one/dois").body)["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("doi:10.5072/a", ["10.5072/a"]), ("titles.title:first", ["10.5072/a"]), ("second", ["10.5072/b"]),
+     ("*", ["10.5072/a", "10.5072/b"]),
+     ("state:draft AND second", ["10.5072/b"]), ("nothing", []), ('"Doe, Jane"', ["10.5072/a", "10.5072/b"])],
+)  # fmt: skip
+def test_a_query_finds_by_field_and_by_word(api: Api, query: str, found: list[str]) -> None:
+    from urllib.parse import quote
+
+    for name, title in (("a", "First"), ("b", "Second")):
+        ask(api, "PUT", f"/dois/10.5072/{name}", **{**ATTRIBUTES, "titles": [{"title": title}]})
+
+    document = json.loads(ask(api, "GET", f"/dois?sort=name&query={quote(query)}").body)
+
+    assert [one["id"] for one in document["data"]] == found
