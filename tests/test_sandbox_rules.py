@@ -149,3 +149,62 @@ def test_a_query_finds_by_field_and_by_word(api: Api, query: str, found: list[st
     document = json.loads(ask(api, "GET", f"/dois?sort=name&query={quote(query)}").body)
 
     assert [one["id"] for one in document["data"]] == found
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [("fra", "fr"), ("ger", "de"), ("deu", "de"), ("French", "fr"), ("french", "fr"), ("en-GB", "en"),
+     ("Spanish", "Spanish"), ("Spanish; Castilian", "es"), ("FR", "FR"), ("zz", "zz"), ("tlh", "tlh"),
+     ("not a language", None), ("x" * 9, None)],
+)  # fmt: skip
+def test_languages_are_mapped_by_code_or_by_the_standards_own_name(api: Api, sent: str, stored: str | None) -> None:
+    assert kept(ask(api, "PUT", "/dois/10.5072/x", language=sent))["language"] == stored
+
+
+@pytest.mark.parametrize(
+    ("general", "free", "derived"),
+    [
+        ("Text", "JournalArticle", ("ScholarlyArticle", "article-journal", "article", "JOUR")),
+        ("Text", "journal-article", ("ScholarlyArticle", "article-journal", "article", "RPRT")),
+        ("Text", "Journal Article", ("ScholarlyArticle", "article-journal", "article", "RPRT")),
+        ("Text", "JournalIssue", ("PublicationIssue", "article", "misc", "RPRT")),
+        ("Book", "", ("Book", "article", "misc", "BOOK")),
+        ("Text", "Monograph", ("Book", "book", "book", "BOOK")),
+        ("Dissertation", "PhD", ("Thesis", "thesis", "phdthesis", "THES")),
+        ("Nope", "", ("CreativeWork", "article", "misc", "GEN")),
+    ],
+)
+def test_derived_types_follow_the_free_text_first(api: Api, general: str, free: str, derived: tuple[str, ...]) -> None:
+    types = {"resourceTypeGeneral": general, **({"resourceType": free} if free else {})}
+
+    found = kept(ask(api, "PUT", "/dois/10.5072/x", types=types))["types"]
+
+    assert tuple(found[key] for key in ("schemaOrg", "citeproc", "bibtex")) == derived[:3]
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [("a  b", "a b"), ("<script>x</script>y", "xy"), ("<i>x</i>", "<i>x</i>"), ("a & b", "a &amp; b"),
+     ("1 < 2", "1 &lt; 2"), ("&amp;", "&amp;"), (" x ", "x")],
+)  # fmt: skip
+def test_subjects_are_cleaned(api: Api, sent: str, stored: str) -> None:
+    assert kept(ask(api, "PUT", "/dois/10.5072/x", subjects=[{"subject": sent}]))["subjects"] == [{"subject": stored}]
+
+
+def test_nested_members_that_datacite_does_not_know_are_dropped(api: Api) -> None:
+    item = {"relatedItemType": "Book", "relationType": "Cites", "x": 1,
+            "relatedItemIdentifier": {"relatedItemIdentifier": "a", "schemeURI": "u", "schemeUri": "v"}}  # fmt: skip
+    person = {
+        "name": "A",
+        "orcid": "x",
+        "affiliation": [{"name": "U", "x": 1}, "text"],
+        "nameIdentifiers": {"nameIdentifier": "1"},
+    }
+
+    found = kept(ask(api, "PUT", "/dois/10.5072/x?affiliation=true", relatedItems=[item], creators=[person]))
+
+    assert found["relatedItems"][0]["relatedItemIdentifier"] == {"relatedItemIdentifier": "a", "schemeURI": "u"}
+    assert "x" not in found["relatedItems"][0]
+    assert found["creators"] == [
+        {"name": "A", "affiliation": [{"name": "U"}], "nameIdentifiers": [{"nameIdentifier": "1"}]}
+    ]

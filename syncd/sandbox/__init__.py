@@ -5,7 +5,7 @@ here is taken from the client (``syncd.datacite``), so that a shared mistake can
 one thing in common.
 
 ``world`` holds accounts and DOIs; ``api`` takes a request and gives a response, with ``attributes`` for what is
-stored of a request, ``rules`` for what is refused and ``document`` for what is read back; ``firewall`` counts
-arrivals, ``faults`` breaks things on order, ``control`` lets a test or a person set it all up, and ``server``
-serves it over HTTP.
+stored of a request, ``rules`` for what is refused, ``document`` for what is read back, ``lists`` for the search
+and ``accounts`` for what it says of them; ``firewall`` counts arrivals, ``faults`` breaks things on order,
+``control`` and ``page`` let a test or a person set it up and look at it, and ``server`` serves it over HTTP.
 """

@@ -1,6 +1,7 @@
 """What of a request's attributes is stored, and in which form: filters, wrapping, clearing, normalisation."""
 
 import html
+import json
 import re
 from functools import cache
 from importlib import resources
@@ -19,8 +20,9 @@ _PERSON = {
     ("nameIdentifiers", ("nameIdentifier", "nameIdentifierScheme", "schemeUri")),
     ("affiliation", ("name", "affiliationIdentifier", "affiliationIdentifierScheme", "schemeUri")),
 }  # fmt: skip
-_POINT = ("pointLatitude", "pointLongitude")
-_BOX = ("westBoundLongitude", "eastBoundLongitude", "southBoundLatitude", "northBoundLatitude")
+_ITEM_IDENTIFIER = (
+    "relatedItemIdentifier", "relatedItemIdentifierType", "relatedMetadataScheme", "schemeURI", "schemeType",
+)  # fmt: skip
 _RELATED_PERSON = {"name", "nameType", "givenName", "familyName", "contributorType"}
 
 OBJECT_LISTS: dict[str, Any] = {
@@ -36,7 +38,8 @@ OBJECT_LISTS: dict[str, Any] = {
     },
     "relatedItems": {
         "relatedItemType", "relationType", "relationTypeInformation", "publicationYear", "volume", "issue", "number",
-        "numberType", "firstPage", "lastPage", "publisher", "edition", "relatedItemIdentifier",
+        "numberType", "firstPage", "lastPage", "publisher", "edition",
+        "relatedItemIdentifier",
         ("titles", ("title", "titleType")), ("creators", tuple(_RELATED_PERSON)),
         ("contributors", tuple(_RELATED_PERSON)),
     },
@@ -58,7 +61,7 @@ METADATA = {
 _CONTAINER = ("type", "identifier", "identifierType", "title", "volume", "issue", "firstPage", "lastPage")
 _PUBLISHER = ("name", "publisherIdentifier", "publisherIdentifierScheme", "schemeUri", "lang")
 _TYPES = ("resourceTypeGeneral", "resourceType", "schemaOrg", "citeproc", "bibtex", "ris")
-_KEPT_TAGS = re.compile(r"</?(?!(?:strong|em|b|i|code|pre|sub|sup|br)\b)[^>]*>")
+_KEPT_TAGS = re.compile(r"<(?!/?(?:strong|em|b|i|code|pre|sub|sup|br)\b)[^>]*>")
 _LENGTHS = {"reason": 255, "version": 191, "source": 191, "schemaVersion": 191, "language": 191}
 
 
@@ -111,9 +114,16 @@ def _apply_objects(stored: Attributes, name: str, value: Any, allowed: Any) -> N
     else:
         stored[name] = value  # refused by the rules, which want objects
     if name == "relatedItems" and isinstance(stored[name], list):
-        for entry in stored[name]:
-            if isinstance(entry.get("relatedItemIdentifier"), list):
-                raise ServerError("no implicit conversion of String into Integer")
+        for item in stored[name]:
+            _apply_item_identifier(item)
+
+
+def _apply_item_identifier(item: dict[str, Any]) -> None:
+    identifier = item.get("relatedItemIdentifier")
+    if isinstance(identifier, list):
+        raise ServerError("no implicit conversion of String into Integer")
+    if isinstance(identifier, dict):
+        item["relatedItemIdentifier"] = _filtered(identifier, _ITEM_IDENTIFIER)
 
 
 def _filtered(entry: dict[str, Any], allowed: Any) -> dict[str, Any]:
@@ -202,8 +212,9 @@ def _normalise(stored: Attributes, sent: Attributes) -> None:
 
 
 def _language(text: str) -> str | None:
-    codes = _languages()
-    code = codes.get(text.split("-")[0].lower()) or codes.get(text.lower())
+    known = _languages()
+    first = text.split("-")[0]
+    code = known.get(first) or known.get(first[:1].upper() + first[1:])
     if code:
         return code
     return text if re.match(r"^[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*$", text) else None
@@ -211,14 +222,9 @@ def _language(text: str) -> str | None:
 
 @cache
 def _languages() -> dict[str, str]:
-    import json
-
+    """Codes in lower case and whole English names, as the standard writes them."""
     table = json.loads(resources.files("syncd.sandbox").joinpath("languages.json").read_text(encoding="utf-8"))
-    codes: dict[str, str] = {}
-    for two, threes, names in table["languages"]:
-        for word in (two, *threes, *names):
-            codes[word.lower()] = two
-    return codes
+    return {word: two for two, threes, name in table["languages"] for word in (two, *threes, name)}
 
 
 def _subjects(entries: list[Any]) -> list[Any]:
@@ -265,13 +271,28 @@ def _licence(entry: dict[str, Any]) -> Any:
 
 
 def _derived(types: dict[str, Any]) -> dict[str, str]:
-    """The four derived keys: by free text first, then by general type, then the fallback."""
+    """The four derived keys: each by the free text first, then by way of the general type.
+
+    citeproc and bibtex follow from the schema.org type that is derived, not from one that was sent.
+    """
     tables = load()["derivedTypes"]
-    words = re.split(r"[\s_-]+", str(types.get("resourceType") or ""))
-    camel = "".join(word[:1].upper() + word[1:] for word in words)
+    free = tables["byResourceType"].get(_camel(str(types.get("resourceType") or "")), {})
     general = tables["byResourceTypeGeneral"].get(types.get("resourceTypeGeneral"), {})
-    free = tables["byResourceType"].get(camel, {})
-    return {key: free.get(key, general.get(key, default)) for key, default in tables["fallback"].items()}
+    fallback = tables["fallback"]
+    schema_org = free.get("schemaOrg") or general.get("schemaOrg") or fallback["schemaOrg"]
+    derived = {"schemaOrg": schema_org}
+    for key, table in (("citeproc", "schemaOrgToCiteproc"), ("bibtex", "schemaOrgToBibtex")):
+        by_schema_org = tables[table].get(schema_org)
+        derived[key] = free.get(key) or (fallback[key] if by_schema_org is None else by_schema_org)
+    derived["ris"] = free.get("ris") or general.get("ris") or fallback["ris"]
+    return derived
+
+
+def _camel(text: str) -> str:
+    """Rails' ``underscore`` and ``camelize``: hyphens join words, spaces do not."""
+    text = re.sub(r"([A-Z\d]+)([A-Z][a-z])", r"\1_\2", text)
+    text = re.sub(r"([a-z\d])([A-Z])", r"\1_\2", text).replace("-", "_").lower()
+    return re.sub(r"(?:^|_)([a-z\d]*)", lambda match: match[1][:1].upper() + match[1][1:], text)
 
 
 def _numbers(value: Any) -> Any:
