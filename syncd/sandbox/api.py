@@ -109,15 +109,22 @@ class Api:
             return {"POST": lambda: self._validate(request, payload)}
         if path == "/dois/random":
             return {"GET": lambda: self._random(request, identity)}
-        nested = re.fullmatch(r"/(?:clients|repositories)/([^/]+)/dois", path)
+        nested = re.fullmatch(r"/(clients|providers)/([^/]+)/dois", path.replace("/repositories/", "/clients/"))
         if nested is not None:
             accepted = identity.account is not None
-            return {"GET": lambda: listing(self.world, request, accepted=accepted, client=nested[1])}
+            owner = {f"{nested[1].rstrip('s')}-id": nested[2]}
+            return {
+                "GET": lambda: self._with_identity(
+                    listing(self.world, request, accepted=accepted, owner=owner), identity
+                )
+            }
         if path.startswith(("/clients/", "/repositories/", "/prefixes")):
             return {"GET": lambda: self._with_identity(accounts.answer(self.world, request, path), identity)}
         if not path.startswith("/dois/"):
             return {}
         name = path.removeprefix("/dois/")
+        if re.search(r"/(media|events)/[^/]+$", request.raw_path):
+            return {}
         other = re.search(r"/(metadata|media|activities|events|edit|get-url)$", request.raw_path)
         return {
             "GET": lambda: self._other_route(path) if other else self._read(request, identity, name),
@@ -145,7 +152,8 @@ class Api:
         if not isinstance(sent, dict):
             raise Refusal(error(422, "param is missing or the value is empty or invalid: attributes"))
         alternate = sent.get("alternateIdentifiers") or []
-        for entry in alternate if isinstance(alternate, list) else [alternate]:
+        entries = alternate if isinstance(alternate, list) else [alternate]
+        for entry in entries if "identifiers" not in sent else ():
             for key in ("alternateIdentifierType", "alternateIdentifier"):
                 if isinstance(entry, dict) and key not in entry:
                     raise Refusal(error(422, f"key not found: :{key}"))
@@ -161,12 +169,12 @@ class Api:
             raise Refusal(error(401, _UNAUTHORIZED))
         self._may_create(identity.account, account, name)
         if name.lower() in self.world.dois:
-            return json_response(422, {"errors": [_taken(name)]})
+            return _invalid([_taken(name)], identity)
         stored = self.world.new(name, account)
         errors = self._change(stored, sent, upsert=False)
         errors = _doi_errors(stored) + errors
         if errors:
-            return json_response(422, {"errors": errors})
+            return _invalid(errors, identity)
         self.world.keep(stored)
         location = f"http://{request.headers.get('host', 'localhost')}/dois/{stored.number}"
         return self._written(request, identity, stored, 201, {"Location": location})
@@ -187,16 +195,16 @@ class Api:
             stored = existing.copy()
             errors = self._change(stored, sent, upsert=True)
             if errors:
-                return json_response(422, {"errors": errors})
+                return _invalid(errors, identity)
             self.world.keep(stored)
             return self._written(request, identity, stored, 200)
         if identity.account is None or not _LOOKS_LIKE_DOI.match(name):
             raise Refusal(error(404, _NOT_FOUND))
         self._may_create(identity.account, identity.account, name)
         stored = self.world.new(name, identity.account)
-        errors = _doi_errors(stored) + self._change(stored, sent, upsert=True)
+        errors = _doi_errors(stored) + self._change(stored, sent, upsert=False)
         if errors:
-            return json_response(422, {"errors": errors})
+            return _invalid(errors, identity)
         self.world.keep(stored)
         return self._written(request, identity, stored, 201)
 
@@ -206,7 +214,7 @@ class Api:
             raise Refusal(error(404, _NOT_FOUND))
         self._may_write(identity, stored)
         if stored.state != "draft":
-            return error(405, "Method not allowed", {"Allow": _ALLOWED_METHODS})
+            return error(405, "Method not allowed", {"Allow": _ALLOWED_METHODS, **_identity_headers(identity)})
         self.world.remove(stored)
         return Response(204, b"", _identity_headers(identity))
 
@@ -245,8 +253,8 @@ class Api:
         prefix = request.query.get("prefix", "")
         match = _PREFIX.match(prefix)
         if match is None:
-            raise Refusal(error(422, f"No valid prefix found: {prefix}"))
-        text = request.query.get("number", "1")
+            raise Refusal(error(422, "Parameter prefix is required"))
+        text = request.query.get("size", "1")
         count = min(int(text), 500) if text.isdecimal() else 1
         names = [f"{match[1]}/{_suffix()}" for _ in range(count)]
         return json_response(200, {"dois": names}, _identity_headers(identity))
@@ -265,12 +273,16 @@ class Api:
     def _change(self, stored: StoredDoi, sent: dict[str, Any], *, upsert: bool) -> list[Error]:
         """Lay the request over the record and check the result; the caller keeps it when nothing is wrong."""
         before = json.dumps(stored.attributes, sort_keys=True, default=str)
+        had_xml = stored.has_xml
+        if upsert and not sent.get("schemaVersion"):
+            # On an update a blank token keeps the stored one, or is filled in.
+            sent = {name: value for name, value in sent.items() if name != "schemaVersion"}
         content.apply(stored.attributes, sent)
         xml_changed = bool(content.METADATA & sent.keys())
         if upsert and not stored.attributes.get("schemaVersion"):
             stored.attributes["schemaVersion"] = SCHEMA_VERSION
         stored.has_xml = stored.has_xml or xml_changed
-        if xml_changed and json.dumps(stored.attributes, sort_keys=True, default=str) != before:
+        if had_xml and xml_changed and json.dumps(stored.attributes, sort_keys=True, default=str) != before:
             stored.metadata_version += 1
         event = sent.get("event")
         if isinstance(event, str):
@@ -390,6 +402,10 @@ def _identity_headers(identity: Identity) -> dict[str, str]:
     return {} if identity.rejected else {"X-Anonymous-Consumer": "true"}
 
 
+def _invalid(errors: list[Error], identity: Identity) -> Response:
+    return json_response(422, {"errors": errors}, _identity_headers(identity))
+
+
 def _taken(name: str) -> Error:
     return {"source": "doi", "title": "This DOI has already been taken", "uid": name.lower()}
 
@@ -401,7 +417,7 @@ def _readable(accept: str) -> bool:
 
 
 def _doi_errors(stored: StoredDoi) -> list[Error]:
-    if _DOI.match(stored.doi):
+    if _DOI.fullmatch(stored.doi):
         return []
     return [{"source": "doi", "title": "Is invalid", "uid": stored.doi}]
 

@@ -89,10 +89,11 @@ def apply(stored: Attributes, sent: Attributes) -> None:
 
 
 def _alternate(value: Any) -> Any:
+    value = [value] if isinstance(value, dict) else value
     if not isinstance(value, list):
         return value
     return [
-        {"identifier": entry["alternateIdentifier"], "identifierType": entry["alternateIdentifierType"]}
+        {"identifier": entry.get("alternateIdentifier"), "identifierType": entry.get("alternateIdentifierType")}
         for entry in value
         if isinstance(entry, dict)
     ]
@@ -168,6 +169,9 @@ def _apply_others(stored: Attributes, sent: Attributes) -> None:
             value = sent[name]
             if isinstance(value, list):
                 raise ServerError(f"undefined method for an instance of Array ({name})")
+            if isinstance(value, str) and value:
+                stored[name] = value  # refused by the rules, which want an object
+                continue
             members = value.items() if isinstance(value, dict) else ()
             stored[name] = {key: member for key, member in members if key in allowed}
     if "landingPage" in sent:
@@ -200,8 +204,9 @@ def _normalise(stored: Attributes, sent: Attributes) -> None:
     if "rightsList" in sent and isinstance(stored.get("rightsList"), list):
         rights = [_right(entry) for entry in stored["rightsList"] if any(v is not None for v in entry.values())]
         stored["rightsList"] = rights
-    if "types" in sent:
-        stored["types"] = {**_derived(stored["types"]), **stored["types"]}
+    if "types" in sent and isinstance(stored["types"], dict):
+        given = {key: value for key, value in stored["types"].items() if value is not None}
+        stored["types"] = {**_derived(given), **given}
     if "geoLocations" in sent and isinstance(stored.get("geoLocations"), list):
         stored["geoLocations"] = [
             {key: member if key == "geoLocationPlace" else _numbers(member) for key, member in entry.items()}

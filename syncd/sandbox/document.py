@@ -90,14 +90,15 @@ def _attributes(stored: StoredDoi, *, affiliation: bool, publisher: bool) -> dic
 
 def _person(person: dict[str, Any], affiliation: bool) -> dict[str, Any]:
     given = person.get("affiliation") or []
-    shown = given if affiliation else [one.get("name") for one in given]
+    shown = given if affiliation else [one["name"] for one in given if one.get("name")]
     return {**person, "affiliation": shown, "nameIdentifiers": person.get("nameIdentifiers") or []}
 
 
 def _container(stored: StoredDoi) -> dict[str, Any]:
     """Computed: from an IsPublishedIn item, else a SeriesInformation description, else as stored."""
     kept = stored.attributes
-    general = (kept.get("types") or {}).get("resourceTypeGeneral")
+    types = kept.get("types")
+    general = types.get("resourceTypeGeneral") if isinstance(types, dict) else None
     kind = "DataRepository" if general == "Dataset" else "Series"
     for item in kept.get("relatedItems") or []:
         if item.get("relationType") == "IsPublishedIn":

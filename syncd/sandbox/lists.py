@@ -19,7 +19,8 @@ _DEFAULT_SIZE = 25
 _LARGEST_SIZE = 1000
 _DEEPEST = 10_000
 _KEPT_IN_NEXT = re.compile(
-    r"^(query|client-id|provider-id|prefix|created|registered|published|has-[a-z-]+|disable-facets|detail"
+    r"^(query|client-id|provider-id|prefix|created|registered|published|has-[a-z-]+|facets|disable-facets|detail"
+    r"|resource-type-id|consortium-id|funder-id|affiliation-id|certificate|composite|affiliation-country|funded_by"
     r"|affiliation|publisher|fields\[dois\])$"
 )
 _SORTS: dict[str, Callable[[StoredDoi], Any]] = {
@@ -32,16 +33,16 @@ _SORTS: dict[str, Callable[[StoredDoi], Any]] = {
 _CLAUSE = re.compile(r'(?:(\w[\w.]*):)?("[^"]*"|\([^()]*\)|[^\s"()]+)')
 
 
-def listing(world: World, request: Request, *, accepted: bool, client: str | None = None) -> Response:
+def listing(world: World, request: Request, *, accepted: bool, owner: dict[str, str] | None = None) -> Response:
     """A page of DOIs.
 
     Args:
         world: Whose index is searched; it may lag behind.
         request: With its filters.
         accepted: Whether the credentials were; otherwise only findable DOIs are listed.
-        client: Whose DOIs, when the path says so.
+        owner: Whose DOIs, when the path says so: a filter.
     """
-    query = request.query if client is None else {**request.query, "client-id": client}
+    query = {**request.query, **(owner or {})}
     cursor = query.get("page[cursor]")
     if cursor is not None and query.get("random") == "true":
         return error(400, "The page[cursor] and random parameters cannot be combined.")
@@ -152,8 +153,9 @@ def _one_of(asked: str, value: Callable[[StoredDoi], str]) -> Callable[[StoredDo
 
 
 def _kind(one: StoredDoi) -> str:
-    general = (one.attributes.get("types") or {}).get("resourceTypeGeneral") or ""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", str(general)).lower()
+    types = one.attributes.get("types")
+    general = types.get("resourceTypeGeneral") if isinstance(types, dict) else ""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", str(general or "")).lower()
 
 
 def _version(one: StoredDoi) -> str:

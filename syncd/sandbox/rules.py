@@ -53,7 +53,7 @@ def allowed_host(url: str, account: Account) -> bool:
 def _always(stored: StoredDoi) -> Iterator[tuple[str, str]]:
     attributes = stored.attributes
     url = attributes.get("url")
-    if url and not _URL.match(url):
+    if url and not _URL.fullmatch(url):
         yield "url", "URL is not valid"
     for name in OBJECT_LISTS:
         value = attributes.get(name)
@@ -63,24 +63,27 @@ def _always(stored: StoredDoi) -> Iterator[tuple[str, str]]:
                 _COLUMNS.get(name, name),
                 f"{_SINGULAR[name]} {words} should be an object instead of a string.",
             )
+    for name in ("types", "container"):
+        if isinstance(attributes.get(name), str):
+            yield name, f"{name.capitalize()} '{attributes[name]}' should be an object instead of a string."
     for right in _objects(attributes, "rightsList"):
         if len(str(right.get("rights") or "")) > 2000:
-            yield "rights_list", "rights is too long (maximum is 2000 characters)"
+            yield "rights_list", "Rights should not have a length of more than 2000 characters."
     if attributes.get("schemaVersion") == SCHEMA_VERSION:
         yield from _contributor_types(attributes)
     if attributes.get("landingPage") is not None and not isinstance(attributes["landingPage"], dict):
-        yield "landing_page", "is not a hash"
+        yield "landing_page", f"Landing page '{attributes['landingPage']}' should be an object instead of a string."
 
 
 def _contributor_types(attributes: Attributes) -> Iterator[tuple[str, str]]:
     for contributor in _objects(attributes, "contributors"):
         kind = contributor.get("contributorType")
         if not kind:
-            yield "contributors", "Contributor is missing a required element: contributor type"
+            yield "contributors", f"Contributor '{contributor}' is missing a required element: contributor type."
         elif kind not in terms("contributorType"):
             yield (
                 "contributors",
-                f"Contributor has a contributor type that is not supported in schema 4: '{kind}'",
+                f"Contributor has a contributor type that is not supported in schema 4: '{kind}'.",
             )
 
 
@@ -130,13 +133,16 @@ def _schema_errors(attributes: Attributes) -> Iterator[tuple[str, str]]:
 
 def _publication(attributes: Attributes) -> Iterator[tuple[str, str]]:
     publisher = attributes.get("publisher")
-    if not (publisher or (attributes.get("container") or {}).get("title")):
+    container = attributes.get("container")
+    fallback = container.get("title") if isinstance(container, dict) else None
+    if not ((publisher or {}).get("name") or fallback):
         yield "publisher", _too_short("publisher")
     elif not all(isinstance(member, str) for member in (publisher or {}).values()):
         yield "publisher", _bad_value("publisher", publisher)
     if not re.match(r"^\d{4}$", str(attributes.get("publicationYear") or "")):
         yield "publication_year", _bad_value("publicationYear", attributes.get("publicationYear"))
-    general = (attributes.get("types") or {}).get("resourceTypeGeneral")
+    types = attributes.get("types")
+    general = types.get("resourceTypeGeneral") if isinstance(types, dict) else None
     if not general:
         yield "xml", "Missing child element(s). Expected is ( resourceType )."
     else:
@@ -199,6 +205,13 @@ def _related(attributes: Attributes) -> Iterator[tuple[str, str]]:
                 yield "relatedItem", f"The attribute '{name}' is required but missing."
             yield from _word("relatedItem", name, entry.get(name), vocabulary)
         yield from _word("number", "numberType", entry.get("numberType"))
+        for title in entry.get("titles") or []:
+            yield from _word("title", "titleType", title.get("titleType"))
+        for contributor in entry.get("contributors") or []:
+            yield from _word("contributor", "contributorType", contributor.get("contributorType"))
+        year = entry.get("publicationYear")
+        if year is not None and not re.fullmatch(r"\d{4}", str(year)):
+            yield "publicationYear", _bad_value("publicationYear", year)
         identifier = entry.get("relatedItemIdentifier") or {}
         kind = identifier.get("relatedItemIdentifierType") if isinstance(identifier, dict) else None
         yield from _word("relatedItemIdentifier", "relatedItemIdentifierType", kind, "relatedIdentifierType")
