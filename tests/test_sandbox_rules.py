@@ -7,7 +7,8 @@ import pytest
 
 from syncd.sandbox.api import Api
 from syncd.sandbox.http import Request, Response
-from syncd.sandbox.world import World
+from syncd.sandbox.world import Account, World
+from syncd.vocabularies import SCHEMA_VERSION
 from tests.site import ATTRIBUTES
 
 HEADERS = {"authorization": "Basic REFUQUNJVEUuREVNTzpkZW1v", "content-type": "application/vnd.api+json"}
@@ -208,3 +209,100 @@ def test_nested_members_that_datacite_does_not_know_are_dropped(api: Api) -> Non
     assert found["creators"] == [
         {"name": "A", "affiliation": [{"name": "U"}], "nameIdentifiers": [{"nameIdentifier": "1"}]}
     ]
+
+
+OTHER = "Basic REFUQUNJVEUuT1RIRVI6b3RoZXI="
+BAD = "Basic REFUQUNJVEUuREVNTzp3cm9uZw=="
+
+
+@pytest.fixture
+def two(api: Api) -> Api:
+    api.world.accounts["other"] = Account("other", "DATACITE.OTHER", "other", ["10.1234"])
+    ask(api, "PUT", "/dois/10.5072/mine")
+    return api
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "authorization", "body", "status"),
+    [
+        ("POST", "/dois", "", b"{}", 401),
+        ("POST", "/dois", "", b"{", 400),
+        ("POST", "/dois", "", b'{"data": {"type": "dois"}}', 401),
+        ("POST", "/dois", "Bearer x", b"{}", 401),
+        ("POST", "/dois", "Bearer x", b'{"data": "x"}', 401),
+        ("PUT", "/dois/10.5072/mine", "", b"{}", 401),
+        ("PUT", "/dois/10.5072/mine", OTHER, b"{}", 403),
+        ("PUT", "/dois/xyz", HEADERS["authorization"], b"{}", 404),
+        ("POST", "/nowhere", HEADERS["authorization"], b"", 404),
+        ("PUT", "/dois/10.5072/mine", HEADERS["authorization"], b"{}", 400),
+    ],
+)
+def test_who_asks_is_known_before_what_is_asked_but_not_before_json(
+    two: Api, method: str, target: str, authorization: str, body: bytes, status: int
+) -> None:
+    headers = {**HEADERS, "authorization": authorization}
+
+    assert two.answer(Request(method, target, headers, body)).status == status
+
+
+@pytest.mark.parametrize(
+    ("method", "authorization", "client", "doi", "status"),
+    [
+        ("POST", HEADERS["authorization"], "datacite.other", "10.1234/x", 201),  # a hole of the real server
+        ("POST", HEADERS["authorization"], "datacite.other", "10.5072/x", 403),
+        ("POST", HEADERS["authorization"], "nobody.here", "10.5072/x", 404),
+        ("POST", BAD, "datacite.demo", "10.5072/x", 401),
+        ("POST", "", "nobody.here", "10.5072/x", 401),
+        ("PUT", HEADERS["authorization"], "nobody.here", "10.5072/x", 404),
+        ("PUT", HEADERS["authorization"], "datacite.other", "10.5072/x", 403),
+        ("PUT", "", "datacite.demo", "10.5072/x", 401),
+        ("PUT", "", None, "10.5072/x", 404),
+    ],
+)
+def test_a_repository_named_in_relationships_is_honoured_when_a_doi_is_made(
+    two: Api, method: str, authorization: str, client: str | None, doi: str, status: int
+) -> None:
+    data: dict[str, Any] = {"attributes": {"doi": doi}}
+    if client is not None:
+        data["relationships"] = {"client": {"data": {"id": client, "type": "clients"}}}
+    target = "/dois" if method == "POST" else f"/dois/{doi}"
+
+    answer = two.answer(
+        Request(method, target, {**HEADERS, "authorization": authorization}, json.dumps({"data": data}).encode())
+    )
+
+    assert answer.status == status
+
+
+def test_an_upsert_fills_the_schema_version_in_only_when_the_doi_exists(api: Api) -> None:
+    made = kept(ask(api, "PUT", "/dois/10.5072/x", url="https://example.org/"))["schemaVersion"]
+    updated = kept(ask(api, "PUT", "/dois/10.5072/x"))["schemaVersion"]
+    blank = kept(ask(api, "PUT", "/dois/10.5072/x", schemaVersion=None))["schemaVersion"]
+
+    assert (made, updated, blank) == (None, SCHEMA_VERSION, SCHEMA_VERSION)
+
+
+def test_the_first_metadata_has_version_zero(api: Api) -> None:
+    assert kept(ask(api, "PUT", "/dois/10.5072/x", **FINDABLE))["metadataVersion"] == 0
+
+
+def test_validate_needs_an_account_and_keeps_nothing(api: Api) -> None:
+    assert ask(api, "POST", "/dois/validate", {"authorization": ""}, **FINDABLE).status == 404
+    answer = ask(api, "POST", "/dois/validate", doi="10.5072/x", **FINDABLE)
+
+    assert (answer.status, answer.headers["X-Credential-Username"]) == (200, "datacite.demo")
+    assert "xml" not in kept(answer)
+    assert api.world.dois == {}
+
+
+@pytest.mark.parametrize("name", ["types", "container"])
+def test_text_in_the_place_of_an_object_is_refused(api: Api, name: str) -> None:
+    answer = ask(api, "PUT", "/dois/10.5072/x", **{name: "Dataset"})
+
+    assert (answer.status, json.loads(answer.body)["errors"][0]["source"]) == (422, name)
+
+
+def test_errors_of_validation_name_the_account(api: Api) -> None:
+    answer = ask(api, "PUT", "/dois/10.5072/x", url="no address")
+
+    assert (answer.status, answer.headers["X-Credential-Username"]) == (422, "datacite.demo")

@@ -79,10 +79,11 @@ class Api:
             return Response(200, b"OK", {"Content-Type": "text/plain; charset=utf-8"})
         if request.path == "/token" and request.method == "POST":
             return accounts.token(self.world, request)
-        # The body is parsed before anything else, authentication included.
-        payload = self._payload(request) if request.method in ("POST", "PUT", "PATCH") else {}
+        payload = self._parsed(request) if request.method in ("POST", "PUT", "PATCH") else None
         method = "GET" if request.method == "HEAD" else request.method
         identity = identify(self.world, request.headers.get("authorization"))
+        if isinstance(payload, dict) and (payload.get("data") == [] or isinstance(payload.get("data"), (str, list))):
+            raise content.ServerError("no implicit conversion of String into Integer")
         # The router collapses slashes as they arrive; encoded ones are part of the name (datacite-api 2).
         path = unquote(re.sub(r"/+", "/", request.raw_path).rstrip("/"))
         route = self._routes(request, identity, payload, path).get(method)
@@ -96,7 +97,7 @@ class Api:
         return response
 
     def _routes(
-        self, request: Request, identity: Identity, payload: dict[str, Any], path: str
+        self, request: Request, identity: Identity, payload: Any, path: str
     ) -> dict[str, Callable[[], Response]]:
         """What may be done with a path, by method."""
         if path == "/dois":
@@ -106,7 +107,7 @@ class Api:
                 "POST": lambda: self._create(request, identity, payload),
             }
         if path == "/dois/validate":
-            return {"POST": lambda: self._validate(request, payload)}
+            return {"POST": lambda: self._validate(request, identity, payload)}
         if path == "/dois/random":
             return {"GET": lambda: self._random(request, identity)}
         nested = re.fullmatch(r"/(clients|providers)/([^/]+)/dois", path.replace("/repositories/", "/clients/"))
@@ -135,21 +136,27 @@ class Api:
 
     # The body.
 
-    def _payload(self, request: Request) -> dict[str, Any]:
+    @staticmethod
+    def _parsed(request: Request) -> Any:
+        """The body as JSON; broken JSON is refused before anybody asks who sends it."""
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind not in _JSON_TYPES:
-            raise Refusal(error(400, _NO_PAYLOAD))
+        if kind not in _JSON_TYPES or not request.body:
+            return None
         try:
-            document = json.loads(_inflated(request)) if request.body else None
+            return json.loads(_inflated(request))
         except (ValueError, RecursionError) as problem:
             raise Refusal(error(400, str(problem))) from None
+
+    @staticmethod
+    def _data(document: Any) -> dict[str, Any]:
+        """The envelope's ``data`` with its attributes, looked at only when the caller may write."""
         data = document.get("data") if isinstance(document, dict) else None
-        if isinstance(data, (str, list)):
-            raise content.ServerError(f"no implicit conversion of String into Integer ({type(data).__name__})")
-        if not isinstance(data, dict) or not data:
+        if not data or not isinstance(data, dict):
             raise Refusal(error(400, _NO_PAYLOAD))
         sent = data.get("attributes")
-        if not isinstance(sent, dict):
+        if sent is not None and not isinstance(sent, dict):
+            raise content.ServerError("no implicit conversion of String into Integer")
+        if sent is None:
             raise Refusal(error(422, "param is missing or the value is empty or invalid: attributes"))
         alternate = sent.get("alternateIdentifiers") or []
         entries = alternate if isinstance(alternate, list) else [alternate]
@@ -157,11 +164,14 @@ class Api:
             for key in ("alternateIdentifierType", "alternateIdentifier"):
                 if isinstance(entry, dict) and key not in entry:
                     raise Refusal(error(422, f"key not found: :{key}"))
-        return data
+        return dict(data)
 
     # Operations.
 
-    def _create(self, request: Request, identity: Identity, data: dict[str, Any]) -> Response:
+    def _create(self, request: Request, identity: Identity, document: Any) -> Response:
+        if identity.account is None and not identity.rejected:
+            raise Refusal(error(401, _UNAUTHORIZED))
+        data = self._data(document)
         sent = data["attributes"]
         account = self._client_of(identity, data)
         name = self._new_name(sent)
@@ -179,34 +189,38 @@ class Api:
         location = f"http://{request.headers.get('host', 'localhost')}/dois/{stored.number}"
         return self._written(request, identity, stored, 201, {"Location": location})
 
-    def _upsert(self, request: Request, identity: Identity, name: str, data: dict[str, Any]) -> Response:
-        sent = data["attributes"]
+    def _upsert(self, request: Request, identity: Identity, name: str, document: Any) -> Response:
         existing = self.world.dois.get(name.lower())
-        resolved = _RESOLVER.sub("", name)
-        if existing is None and resolved != name:
-            # A resolver's address is understood when the DOI is made, not when it is looked up.
-            if identity.account is not None and resolved.lower() in self.world.dois:
-                return json_response(422, {"errors": [_taken(resolved)]})
-            name = resolved
         if existing is not None:
             self._may_write(identity, existing)
-            if sent.get("mode") == "transfer":
-                raise Refusal(error(403, _FORBIDDEN))
-            stored = existing.copy()
-            errors = self._change(stored, sent, upsert=True)
-            if errors:
-                return _invalid(errors, identity)
-            self.world.keep(stored)
-            return self._written(request, identity, stored, 200)
-        if identity.account is None or not _LOOKS_LIKE_DOI.match(name):
+            return self._update(request, identity, existing, self._data(document)["attributes"])
+        # A resolver's address is understood when the DOI is made, not when it is looked up.
+        name = _RESOLVER.sub("", name)
+        if not _LOOKS_LIKE_DOI.match(name):
             raise Refusal(error(404, _NOT_FOUND))
-        self._may_create(identity.account, identity.account, name)
-        stored = self.world.new(name, identity.account)
-        errors = _doi_errors(stored) + self._change(stored, sent, upsert=False)
+        data = self._data(document)
+        account = self._client_of(identity, data, creating=False)
+        if identity.account is None:
+            raise Refusal(error(404, _NOT_FOUND))
+        self._may_create(identity.account, account, name)
+        if name.lower() in self.world.dois:
+            return _invalid([_taken(name)], identity)
+        stored = self.world.new(name, account)
+        errors = _doi_errors(stored) + self._change(stored, data["attributes"], upsert=False)
         if errors:
             return _invalid(errors, identity)
         self.world.keep(stored)
         return self._written(request, identity, stored, 201)
+
+    def _update(self, request: Request, identity: Identity, existing: StoredDoi, sent: dict[str, Any]) -> Response:
+        if sent.get("mode") == "transfer":
+            raise Refusal(error(403, _FORBIDDEN))
+        stored = existing.copy()
+        errors = self._change(stored, sent, upsert=True)
+        if errors:
+            return _invalid(errors, identity)
+        self.world.keep(stored)
+        return self._written(request, identity, stored, 200)
 
     def _delete(self, identity: Identity, name: str) -> Response:
         stored = self.world.dois.get(name.lower())
@@ -259,14 +273,20 @@ class Api:
         names = [f"{match[1]}/{_suffix()}" for _ in range(count)]
         return json_response(200, {"dois": names}, _identity_headers(identity))
 
-    def _validate(self, request: Request, data: dict[str, Any]) -> Response:
+    def _validate(self, request: Request, identity: Identity, document: Any) -> Response:
+        data = self._data(document)
         sent = data["attributes"]
-        account = next(iter(self.world.accounts.values()))
+        account = self._client_of(identity, data, creating=False)
+        if identity.account is not account or not account.active:
+            raise Refusal(error(403, _FORBIDDEN))
         stored = self.world.new(str(sent.get("doi") or ""), account)
+        if not stored.doi and sent.get("prefix"):
+            stored = self.world.new(self._new_name(sent), account)
         errors = _doi_errors(stored) + self._change(stored, {**sent, "should_validate": True}, upsert=False)
         if errors:
-            return json_response(200, {"errors": errors})
-        return json_response(200, {"data": self._resource(request, stored)})
+            return json_response(200, {"errors": errors}, _identity_headers(identity))
+        document = {"data": self._resource(request, stored, detail=False)}
+        return json_response(200, document, _identity_headers(identity))
 
     # What they share.
 
@@ -301,7 +321,7 @@ class Api:
             self.world.keep(stored)
         return errors
 
-    def _client_of(self, identity: Identity, data: dict[str, Any]) -> Account:
+    def _client_of(self, identity: Identity, data: dict[str, Any], *, creating: bool = True) -> Account:
         """The repository is looked up before permission is checked: a wrong password is a 404 here."""
         relationships = data.get("relationships")
         try:
@@ -316,7 +336,8 @@ class Api:
                 raise Refusal(error(401, _UNAUTHORIZED))
             return account
         if identity.account is None:
-            raise Refusal(error(404, _NOT_FOUND) if identity.rejected else error(401, _UNAUTHORIZED))
+            unknown = identity.rejected or not creating
+            raise Refusal(error(404, _NOT_FOUND) if unknown else error(401, _UNAUTHORIZED))
         return identity.account
 
     def _new_name(self, sent: dict[str, Any]) -> str:
@@ -337,8 +358,8 @@ class Api:
                 return name
 
     def _may_create(self, identity: Account, account: Account, name: str) -> None:
-        owned = name.split("/", 1)[0] in account.prefixes
-        if identity is not account or not owned or not account.active:
+        """The named repository's prefixes count, whoever asks: a hole of the real server."""
+        if name.split("/", 1)[0] not in account.prefixes or not identity.active:
             raise Refusal(error(403, _FORBIDDEN))
 
     def _may_write(self, identity: Identity, stored: StoredDoi) -> None:
@@ -358,7 +379,7 @@ class Api:
         document = {"data": self._resource(request, stored)}
         return json_response(status, document, {**_identity_headers(identity), **(headers or {})})
 
-    def _resource(self, request: Request, stored: StoredDoi) -> dict[str, Any]:
+    def _resource(self, request: Request, stored: StoredDoi, *, detail: bool = True) -> dict[str, Any]:
         query = request.query
         agency = any(
             query.get(name) == "true"
@@ -368,7 +389,7 @@ class Api:
             stored,
             affiliation=query.get("affiliation") == "true",
             publisher=query.get("publisher") == "true",
-            detail=True,
+            detail=detail,
             agency=agency,
         )
 
@@ -419,6 +440,8 @@ def _readable(accept: str) -> bool:
 def _doi_errors(stored: StoredDoi) -> list[Error]:
     if _DOI.fullmatch(stored.doi):
         return []
+    if not stored.doi:
+        return [{"source": "doi", "title": "Can't be blank"}]
     return [{"source": "doi", "title": "Is invalid", "uid": stored.doi}]
 
 
