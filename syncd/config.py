@@ -49,7 +49,8 @@ def _seconds(value: object) -> object:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+_LONGEST = 30 * 86400
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=_LONGEST, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -76,7 +77,7 @@ class DataCiteSettings(_Section):
     host: str = "test"
     contact: str = Field(default="", description="goes into the User-Agent")
     requests_per_window: int | None = Field(default=None, ge=1)
-    request_timeout: Seconds = 60.0
+    request_timeout: Annotated[Seconds, Field(ge=1, le=600)] = 60.0
     grace: Seconds = 60.0
     workers: int = Field(default=16, ge=1, le=64)
 
@@ -99,7 +100,7 @@ class DataCiteSettings(_Section):
     @field_validator("host")
     @classmethod
     def _known_host(cls, host: str) -> str:
-        if host not in HOSTS and not re.match(r"^https?://[^/\s]+/?$", host):
+        if host not in HOSTS and not re.match(r"^https?://([^/\s:\[\]]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?/?$", host):
             msg = '"production", "test" or an address such as http://127.0.0.1:8085'
             raise ValueError(msg)
         return host
@@ -290,21 +291,23 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
 def _with_environment(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     """Lay ``SYNCD_DATACITE__HOST``, ``SYNCD_ACCOUNTS__0__SOURCE__URL`` … over the file's values."""
     for name, value in sorted(environment.items()):
-        if not name.startswith("SYNCD_") or "__" not in name:
+        if not name.startswith("SYNCD_") or name.startswith("SYNCD_PASSWORD_") or "__" not in name:
             continue
         *parents, last = name.removeprefix("SYNCD_").lower().split("__")
         place: Any = data
         for step in parents:
             place = _step_into(place, step, name)
-        if isinstance(place, list):
-            raise ConfigurationError(f"{name} must also name a key of the entry")
+        if not isinstance(place, dict):
+            raise ConfigurationError(f"{name} does not name a setting")
         place[last] = value
     return data
 
 
 def _step_into(place: Any, step: str, name: str) -> Any:
-    if not isinstance(place, list):
+    if isinstance(place, dict):
         return place.setdefault(step, [] if step == "accounts" else {})
+    if not isinstance(place, list):
+        raise ConfigurationError(f"{name} does not name a setting")
     if not step.isdigit() or int(step) > len(place):
         raise ConfigurationError(f"{name}: accounts are counted from 0 without a gap")
     if int(step) == len(place):
@@ -314,6 +317,9 @@ def _step_into(place: Any, step: str, name: str) -> Any:
 
 def _from_folder(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Relative files are meant from the configuration's folder, wherever the program is started."""
+    if isinstance(state := data.setdefault("state", {}), dict):
+        # Else the state would lie wherever the program is started, and there would be two of it.
+        state.setdefault("url", StateSettings().url)
     sections = [data.get("state"), *(one.get("source") for one in _tables(data.get("accounts")))]
     for section in _tables(sections):
         if isinstance(url := section.get("url"), str):
@@ -360,8 +366,8 @@ def _read_secret(path: Path, *, private: bool) -> str:
         _refuse_open_file(path)
     try:
         secret = path.read_text(encoding="utf-8").removesuffix("\n")
-    except OSError as error:
-        raise ConfigurationError(f"the password file {path} cannot be read: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the password file {path} cannot be read: {error}") from error
     if not secret:
         raise ConfigurationError(f"the password file {path} is empty")
     return secret

@@ -96,7 +96,7 @@ def run(
         store.runs.bind(account.id, settings.datacite.base_url, platform.identity)
         limiter.prepare()
         _end_pauses_that_end_by_trying(store.runs, account.id)
-        counts = scan(account, platform, store, full=full, accept_missing=accept_missing, tell=tell)
+        counts = scan(account, platform, store, full=full, accept_missing=accept_missing, stopping=stopping, tell=tell)
         sender = Sender(
             account,
             settings.datacite,
@@ -123,6 +123,7 @@ def scan(
     *,
     full: bool,
     accept_missing: bool = False,
+    stopping: Callable[[], bool] = lambda: False,
     tell: Callable[[ScanCounts | SendCounts], None] = lambda _counts: None,
 ) -> ScanCounts:
     """The first half: note what differs."""
@@ -132,10 +133,15 @@ def scan(
     tell(look.counts)
     run_id = store.runs.start(account.id, FULL if full else CHANGED)
     try:
-        look.run(full=full, since=since, holder=_process_name(), accept_missing=accept_missing)
+        finished = look.run(
+            full=full, since=since, holder=_process_name(), accept_missing=accept_missing, stopping=stopping
+        )
     except BaseException:
         store.runs.finish(run_id, "failed", asdict(look.counts))
         raise
+    if not finished:
+        store.runs.finish(run_id, "failed", asdict(look.counts))
+        return look.counts
     # A quick look that saw nothing keeps the place it began at.
     watermark = platform.watermark if platform.watermark is not None else since
     store.runs.finish(run_id, "done", asdict(look.counts), watermark)

@@ -76,7 +76,7 @@ def _of_finding(finding: Finding, held: Held, policy: Policy, account: AccountSe
         return Planned(note.doi, note.standing, f"under none of {', '.join(account.prefixes)}")
     if note.quarantine is not None:
         return Planned(note.doi, "set aside", f"{note.quarantine[0]}: {note.quarantine[1]}")
-    if finding.stored is not None and finding.stored.cause is not None and finding.same_content:
+    if finding.stored is not None and finding.stored.quarantined_digest is not None and finding.same_content:
         return None  # refused before, and nothing that matters changed
     desired = finding.desired or Desired(note.doi, State.NONE, {}, GONE_DIGEST, {})
     return planned_step(desired, held, policy, account)

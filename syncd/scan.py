@@ -5,7 +5,7 @@ What was seen is kept as one bit per row of ours, not as keys; so the platform's
 and five million records need 600 kB. After a full scan, a row of ours without its bit is a record that is gone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -91,8 +91,16 @@ class Scan:
         if full:
             yield from self._gone()
 
-    def run(self, *, full: bool, since: object, holder: str, accept_missing: bool) -> None:
-        """Note everything that differs.
+    def run(
+        self,
+        *,
+        full: bool,
+        since: object,
+        holder: str,
+        accept_missing: bool,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Note everything that differs; False when the program is to stop before the end.
 
         Raises:
             BusyError: Another process scans this account.
@@ -109,6 +117,9 @@ class Scan:
                 self._note(findings)
                 if not runs.take_lease(lease, holder, _LEASE):
                     raise BusyError(f"the lease of this scan of {self._account.id} was lost", hint="run it again")
+                if stopping():
+                    return False
+            return True
         finally:
             runs.release_lease(lease, holder)
 
@@ -214,7 +225,7 @@ class Scan:
         if strangers:
             self._store.dois.forget(strangers)
             changed = [one for one in changed if not (one.stored and one.stored.id in strangers)]
-        self._store.dois.touch([(one.stored.id, one.note.row_digest or "") for one in touched if one.stored])
+        self._store.dois.touch([(one.stored, one.note.row_digest or "") for one in touched if one.stored])
         if changed:
             self._store.dois.note(self._account.id, [(one.note, one.stored) for one in changed])
 

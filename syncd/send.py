@@ -219,7 +219,9 @@ class Sender:
     def _not_sent(self, claim: Claim) -> bool:
         """Reading the record took so long that claim or slot do not cover a request any more."""
         _log.warning("claim.too_late", doi=claim.doi, account=claim.account)
-        self._store.dois.release(claim)
+        failed = Failed("unreadable", "reading the record took so long that its request could not begin in time")
+        self._store.dois.settle(claim, settle.not_done(claim, failed, self._chance()))
+        self.counts.add("deferred")
         return True
 
     # The request and its answer.

@@ -9,6 +9,8 @@ from syncd.model import Desired, Problem, Row, State
 from syncd.plan import Nothing, Policy, decide, delay, exhausted
 from syncd.store.facts import GONE_DIGEST, Claim, Failed, Settlement, Written
 
+_HELP_AT_ONCE = ("recreated", "refused", "state_not_reached", "not_a_draft", "conflict")
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -77,7 +79,7 @@ def answered(claim: Claim, turn: Turn, request: Write, outcome: Outcome, policy:
             return _accepted(settlement, turn, outcome, policy)
         case Rejected(cause, message, _, status):
             failed = Failed(cause, message, status)
-            return replace(settlement, quarantine=True, failed=failed, attempts=claim.attempts + 1)
+            return _refused(settlement, failed, claim.attempts + 1)
         case Deferred():
             return _deferred(claim, settlement, outcome, chance)
         case Halted():
@@ -92,6 +94,13 @@ def _accepted(settlement: Settlement, turn: Turn, outcome: Accepted, policy: Pol
     return replace(settlement, synced_digest=digest if done else None, verified=True, attempts=0, forget=forget)
 
 
+def _refused(settlement: Settlement, failed: Failed, attempts: int) -> Settlement:
+    """Set aside until the record changes; a record that is gone cannot, so its DOI is tried once a day."""
+    if settlement.desired_digest == GONE_DIGEST:
+        return replace(settlement, failed=failed, attempts=attempts, retry_in=timedelta(days=1))
+    return replace(settlement, quarantine=True, failed=failed, attempts=attempts)
+
+
 def _deferred(claim: Claim, settlement: Settlement, outcome: Deferred, chance: float) -> Settlement:
     attempts = claim.attempts + 1
     failed = Failed(outcome.cause, outcome.message, outcome.status)
@@ -99,10 +108,11 @@ def _deferred(claim: Claim, settlement: Settlement, outcome: Deferred, chance: f
         # An outage is nobody's failure: no record is charged with it.
         return replace(settlement, retry_in=_wait(attempts, outcome.retry_after, chance))
     if outcome.limited:
-        # Other troubles before do not count against a step that should help at once.
-        attempts = attempts if claim.cause == outcome.cause else 1
+        # Other troubles before do not count against a step that should help at once; several such steps
+        # that follow on each other do.
+        attempts = attempts if claim.cause in _HELP_AT_ONCE else 1
         if exhausted(attempts):
-            return replace(settlement, quarantine=True, failed=failed, attempts=attempts)
+            return _refused(settlement, failed, attempts)
     wait = _wait(attempts, outcome.retry_after, chance)
     return replace(settlement, retry_in=wait, attempts=attempts, failed=failed)
 

@@ -174,3 +174,39 @@ def test_a_missing_file_names_the_command_that_makes_one(tmp_path: Path) -> None
         config.load(tmp_path / "nowhere.toml", {})
 
     assert "syncd init" in refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        ('state = "x"\n' + MINIMAL, {"SYNCD_STATE__URL": "sqlite:///x"}),
+        ('accounts = ["x"]\n', {"SYNCD_ACCOUNTS__0__ID": "A.B"}),
+        (MINIMAL, {"SYNCD_DATACITE__HOST__X": "y"}),
+        ('[datacite]\nhost = "http://127.0.0.1:abc"\n' + MINIMAL, {}),
+        ("[datacite]\nrequest_timeout = inf\n" + MINIMAL, {}),
+        ("[datacite]\ngrace = 1e30\n" + MINIMAL, {}),
+    ],
+)
+def test_any_nonsense_is_refused_in_words(tmp_path: Path, text: str, environment: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError):
+        config.load(write(tmp_path, text), environment)
+
+
+def test_the_state_lies_beside_the_configuration_wherever_the_program_is_started(tmp_path: Path) -> None:
+    assert config.load(write(tmp_path, MINIMAL), {}).state.url == f"sqlite:///{tmp_path}/syncd-state.db"
+
+
+def test_a_passwords_variable_is_no_setting(tmp_path: Path) -> None:
+    assert config.load(write(tmp_path, MINIMAL), {"SYNCD_PASSWORD_A_X__B": "x"})
+
+
+def test_a_mapping_that_fails_when_it_is_imported_is_a_mistake_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from syncd.platforms.mapping import mapper
+
+    (tmp_path / "broken_mapping.py").write_text("def map(\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ConfigurationError, match="cannot be imported"):
+        mapper("broken_mapping:map")

@@ -1,6 +1,7 @@
 """The promises of the design, each on a real repository, a real store and a real HTTP server."""
 
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -825,3 +826,90 @@ def _send(site: Site) -> None:
     Sender(account, settings.datacite, platform, site.store, limiter, client, owner="test").run()
     client.close()
     platform.close()
+
+
+def test_a_touch_does_not_hide_what_a_worker_settled_meanwhile(site: Site) -> None:
+    site.add(1)
+    _scan(site)
+    noted = site.store.dois.of_records("DATACITE.DEMO", ["1"])["1"][0]
+    site.edit(1, titles=NEW_TITLE)
+    _send(site)  # reads and sends the new title
+    site.edit(1, titles=[{"title": "A title"}])
+    site.store.dois.touch([(noted, "the row as a scan in between read it")])
+
+    site.sync()
+
+    assert site.title(1) == "A title"
+
+
+def test_steps_that_help_at_once_end_even_if_they_take_turns(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from syncd.sandbox.api import Api
+    from syncd.sandbox.http import error
+
+    site.add(1, status="draft")
+    site.add(2)
+    site.sync()
+    monkeypatch.setattr(Api, "_delete", lambda self, identity, name: error(405, "Method not allowed"))
+    site.remove(1)
+    site.requests.clear()
+
+    site.sync()
+
+    assert len(site.requests) <= 3
+    assert site.row(1)["bucket"] == "pending"  # nothing in the platform could correct it: tried once a day
+    assert site.row(1)["cause"] in ("not_a_draft", "state_not_reached")
+
+
+def test_a_hide_that_was_refused_once_is_tried_again_though_its_record_is_gone(site: Site) -> None:
+    site.add(1)
+    site.add(2)
+    site.sync()
+    site.remove(1)
+    site.fault("status", status=422)
+    site.sync()
+    assert (site.row(1)["bucket"], site.row(1)["cause"]) == ("pending", "refused")
+    _make_due(site)
+
+    site.sync()
+
+    stored = site.remote(1)
+    assert stored is not None
+    assert stored.state == "registered"
+
+
+def test_a_stop_is_obeyed_between_two_pages_of_a_scan(site: Site) -> None:
+    for number in range(1, 30):
+        site.add(number)
+    settings = site.settings
+    from syncd import cycle
+
+    small = settings.accounts[0].source.model_copy(update={"page_size": 5})
+    account = settings.accounts[0].model_copy(update={"source": small})
+
+    report = cycle.run(settings, account, site.store, stopping=lambda: True)
+
+    assert report.scan.records == 5
+    assert site.requests == []
+    assert site.store.runs.watermark("DATACITE.DEMO") is None
+    assert site.sync().send.accepted == 29
+
+
+def test_a_record_that_reads_too_slowly_does_not_block_the_account(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from syncd import limiter
+    from syncd.platforms.sql import SqlPlatform
+
+    for number in range(1, 10):
+        site.add(number)
+    monkeypatch.setattr(limiter, "_CRASH_SECONDS", 0.4)
+    one = SqlPlatform.one
+
+    def slow(self: SqlPlatform, key: str) -> Any:
+        if key == "3":
+            time.sleep(0.3)
+        return one(self, key)
+
+    monkeypatch.setattr(SqlPlatform, "one", slow)
+    site.sync()
+
+    assert site.row(3)["cause"] == "unreadable"
+    assert site.store.reading.sum("DATACITE.DEMO").in_sync == 8

@@ -78,6 +78,8 @@ def sync(
     try:
         with _stopped_by_signals(clock), _progress() as progress:
             for account in accounts(settings, account_id):
+                if clock.stop.is_set():
+                    break
                 try:
                     report = run(
                         settings,

@@ -150,7 +150,9 @@ def _failed(request: Write, before: Held, answer: Answer, unknown: Held) -> Outc
     if status == 500 and _made_by_the_client(answer):
         return Rejected("server_exception", words, unknown, status)
     if status >= 500:
-        return Deferred("server_error", words, unknown, status, unsure=True, retry_after=_retry_after(answer.headers))
+        return Deferred(
+            "server_error", words, unknown, status, unsure=True, retry_after=_retry_after(answer.headers) or None
+        )
     if status == 422 and isinstance(request, Put) and request.completable and not request.complete:
         # Either the DOI vanished and these attributes alone make no record, or what is stored is invalid
         # (datacite-api 5.5): the complete record mends both, and if it is refused too, that is the answer.

@@ -40,7 +40,7 @@ def open_engine(address: str, statement_timeout: float) -> Engine:
     except ModuleNotFoundError as error:
         hint = "pip install PyMySQL (syncd's extra: mysql)" if "pymysql" in str(error) else f"install {error.name}"
         raise ConfigurationError(f"no driver for {address.split(':')[0]}: {error}", hint=hint) from error
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, ValueError) as error:
         hint = "such as postgresql://reader@host/database, mysql://… or sqlite:////full/path.db"
         raise ConfigurationError(f"{address!r} is not a database address", hint=hint) from error
     if prepare is not None:

@@ -317,7 +317,7 @@ def _imported(path: str) -> Mapper:
     module_name, _, function_name = path.partition(":")
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever the module does when it is imported
         raise ConfigurationError(
             f"the mapping {path} cannot be imported: {error}",
             hint="the module must lie on PYTHONPATH of the user that runs syncd",

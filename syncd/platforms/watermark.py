@@ -50,9 +50,12 @@ def _text_rewound(mark: str, back: timedelta, now: datetime) -> str | None:
             return None
         return (day - timedelta(days=1) - back).isoformat()
     separator, fraction, zone = match[2], match[4] or "", match[5] or ""
-    moment = datetime.fromisoformat(mark)
-    latest = now if moment.tzinfo else _without_zone(now)
-    earlier = min(moment, latest) - back
+    try:
+        moment = datetime.fromisoformat(mark)
+        latest = now if moment.tzinfo else _without_zone(now)
+        earlier = min(moment, latest) - back
+    except (ValueError, OverflowError):
+        return None  # MySQL's zero date, or one before all time
     digits = f".{earlier.microsecond:06d}"[: len(fraction)] if fraction else ""
     offset = "Z" if zone == "Z" else zone
     return earlier.strftime(f"%Y-%m-%d{separator}%H:%M:%S") + digits + offset

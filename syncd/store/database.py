@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, func, li
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from syncd.clock import Clock
-from syncd.errors import StateError
+from syncd.errors import ConfigurationError, StateError
 from syncd.logs import without_password
 
 _BUSY_MILLISECONDS = 30_000
@@ -23,8 +23,11 @@ class Database:
     """The state database: PostgreSQL (its own clock rules) or SQLite (one host, so the host's clock)."""
 
     def __init__(self, url: str, clock: Clock) -> None:
-        self.url = make_url(url)
-        self.engine = _engine(url)
+        try:
+            self.engine = _engine(url)
+        except (ArgumentError, ValueError) as error:
+            hint = "such as sqlite:////var/lib/syncd/state.db or postgresql://user@host/database"
+            raise ConfigurationError(f"state.url is not a database address: {error}", hint=hint) from error
         self._clock = clock
 
     @property

@@ -127,11 +127,15 @@ class Dois:
         with self._database.writing() as connection:
             connection.execute(delete(doi).where(doi.c.id.in_(row_ids), doi.c.standing == FOREIGN))
 
-    def touch(self, rows: Sequence[tuple[int, str]]) -> None:
-        """Remember new row digests of records whose desired did not change."""
+    def touch(self, rows: Sequence[tuple[Stored, str]]) -> None:
+        """Remember new row digests of records whose desired did not change.
+
+        A row whose desired did change, because a worker settled it since it was read, is left alone.
+        """
         if rows:
+            values = [{"row_id": one.id, "noted": one.desired_digest, "new_row": digest} for one, digest in rows]
             with self._database.writing() as connection:
-                connection.execute(_TOUCH, [{"row_id": row_id, "new_row": digest} for row_id, digest in rows])
+                connection.execute(_TOUCH, values)
 
     # A worker claims, marks and settles.
 
@@ -202,7 +206,7 @@ class Dois:
 
 _STORED_COLUMNS = (
     doi.c.id, doi.c.doi, doi.c.record_key, doi.c.row_digest, doi.c.desired_digest, doi.c.synced_digest,
-    doi.c.synced_state, doi.c.standing, doi.c.cause, doi.c.rival_key,
+    doi.c.synced_state, doi.c.standing, doi.c.cause, doi.c.rival_key, doi.c.quarantined_digest,
 )  # fmt: skip
 _STORED = {
     column.name: select(*_STORED_COLUMNS).where(
@@ -256,7 +260,11 @@ _NOTE_SET_ASIDE = (
         message=bindparam("new_message"),
     )
 )
-_TOUCH = update(doi).where(doi.c.id == bindparam("row_id")).values(row_digest=bindparam("new_row"))
+_TOUCH = (
+    update(doi)
+    .where(doi.c.id == bindparam("row_id"), doi.c.desired_digest.is_not_distinct_from(bindparam("noted", type_=Text)))
+    .values(row_digest=bindparam("new_row"))
+)
 
 
 _STATES = {state.value: state for state in State}
@@ -264,8 +272,8 @@ _STATES = {state.value: state for state in State}
 
 def _stored(row: Any) -> Stored:
     # By position, in the order of _STORED_COLUMNS: a full scan makes one of these for every record.
-    row_id, name, record_key, row_digest, desired, synced, state, standing, cause, rival = row
-    return Stored(row_id, name, record_key, row_digest, desired, synced, _STATES[state], standing, cause, rival)
+    row_id, name, record_key, row_digest, desired, synced, state, standing, cause, rival, aside = row
+    return Stored(row_id, name, record_key, row_digest, desired, synced, _STATES[state], standing, cause, rival, aside)
 
 
 def _parameters(row_id: int, note: Note, now: datetime) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Stored:
     standing: str | None
     cause: str | None
     rival_key: str | None
+    quarantined_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
