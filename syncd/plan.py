@@ -1,10 +1,12 @@
 """What to do with a DOI, from what DataCite holds and what is wanted. Pure: values in, a value out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from syncd.datacite.request import Delete, Put, Write
-from syncd.model import LIST_ATTRIBUTES, MANAGED_ATTRIBUTES, Attributes, Desired, Held, State
+from syncd.datacite.validation import MAX_BODY_BYTES, owned, problems
+from syncd.model import LIST_ATTRIBUTES, MANAGED_ATTRIBUTES, Attributes, Desired, Held, Problem, State
 
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 3600.0
@@ -51,6 +53,27 @@ def decide(held: Held, desired: Desired, policy: Policy = Policy()) -> Step:
             return _withdraw(held, desired, policy)
         case State.FINDABLE:
             return _publish(held, desired)
+
+
+def next_step(held: Held, desired: Desired, policy: Policy, *, prefixes: Sequence[str], domains: str) -> Step | Problem:
+    """The step that may be taken: what ``decide`` says, unless DataCite would refuse it.
+
+    ``plan`` shows it and ``sync`` takes it. What must not be seen is hidden even if its metadata is not valid.
+    """
+    if not owned(desired.doi, prefixes):
+        return Problem("forbidden", f"{desired.doi} lies under none of {', '.join(prefixes)}")
+    step = decide(held, desired, policy)
+    if not isinstance(step, Put) or not (step.attributes or step.event == "publish"):
+        return step
+    public = any(state.public for state in step.expects)
+    found = problems(desired.attributes, public=public, domains=domains)
+    if found and step.event == "hide":
+        return hide_alone(held, desired, policy)
+    if found:
+        return Problem(found[0].cause, "; ".join(map(str, found[:10])))
+    if len(step.body()) > MAX_BODY_BYTES:
+        return Problem("too_large", f"the metadata has {len(step.body())} bytes")
+    return step
 
 
 def delay(attempts: int, retry_after: float | None, chance: float) -> float:

@@ -6,9 +6,8 @@ from typing import Any
 
 from syncd.config import AccountSettings
 from syncd.datacite.request import Delete, Put
-from syncd.datacite.validation import owned, problems
 from syncd.model import Desired, Held, Problem, State
-from syncd.plan import Nothing, Policy, decide, hide_alone
+from syncd.plan import Nothing, Policy, next_step
 from syncd.platforms import Platform
 from syncd.scan import Finding, Scan
 from syncd.store import Store
@@ -98,20 +97,13 @@ def _of_waiting(
 
 def planned_step(desired: Desired, held: Held, policy: Policy, account: AccountSettings) -> Planned | None:
     """The plan's word for the step that would be taken; None when there is none. Pure."""
-    step = decide(held, desired, policy)
+    step = next_step(held, desired, policy, prefixes=account.prefixes, domains=account.domains)
     if isinstance(step, Nothing):
         return None
-    if not owned(desired.doi, account.prefixes):
-        return Planned(desired.doi, "foreign", f"under none of {', '.join(account.prefixes)}")
+    if isinstance(step, Problem):
+        return Planned(desired.doi, "set aside", f"{step.cause}: {step}")
     if isinstance(step, Delete):
         return Planned(desired.doi, "delete", step.reason)
-    if step.attributes or step.event == "publish":
-        public = any(state.public for state in step.expects)
-        found = problems(desired.attributes, public=public, domains=account.domains)
-        if found and step.event == "hide":
-            step = hide_alone(held, desired, policy)
-        elif found:
-            return Planned(desired.doi, "set aside", f"{found[0].cause}: {'; '.join(map(str, found[:3]))}")
     return Planned(desired.doi, _word(step, held), step.reason, sorted(step.attributes), len(step.body()))
 
 

@@ -17,11 +17,10 @@ from syncd.config import AccountSettings, DataCiteSettings
 from syncd.datacite.client import Answer, NoAnswer
 from syncd.datacite.outcome import Accepted, Deferred, Halted, Outcome, Rejected, judge
 from syncd.datacite.request import Put, Write
-from syncd.datacite.validation import MAX_BODY_BYTES, owned, problems
 from syncd.errors import ConfigurationError, PlatformError, StateError, SyncdError
 from syncd.limiter import Limiter, Slot
 from syncd.model import Desired, Problem, State
-from syncd.plan import Nothing, Policy, decide, hide_alone
+from syncd.plan import Nothing, Policy, next_step
 from syncd.platforms import Platform
 from syncd.settle import Turn
 from syncd.store import Store
@@ -167,27 +166,15 @@ class Sender:
                 # Only a whole scan, with its brake, may say that a record is gone: one empty answer may be a
                 # table that is being loaded, or a replica that lags.
                 return Turn(None, gone, None)
-            return Turn(None, gone, self._decide(claim, gone))
+            return Turn(None, gone, self._next(claim, gone))
         mapped = self._platform.map(row)
         if isinstance(mapped, Problem):
             return Turn(row, mapped, mapped)
-        return Turn(row, mapped, self._decide(claim, mapped))
+        return Turn(row, mapped, self._next(claim, mapped))
 
-    def _decide(self, claim: Claim, desired: Desired) -> Nothing | Write | Problem:
-        if not owned(claim.doi, self._account.prefixes):
-            return Problem("forbidden", f"{claim.doi} lies under none of {', '.join(self._account.prefixes)}")
-        step = decide(claim.held, desired, self._policy)
-        if not isinstance(step, Put) or not (step.attributes or step.event == "publish"):
-            return step
-        public = any(state.public for state in step.expects)
-        found = problems(desired.attributes, public=public, domains=self._account.domains)
-        if found and step.event == "hide":
-            return hide_alone(claim.held, desired, self._policy)
-        if found:
-            return Problem(found[0].cause, "; ".join(map(str, found[:10])))
-        if len(step.body()) > MAX_BODY_BYTES:
-            return Problem("too_large", f"the metadata has {len(step.body())} bytes")
-        return step
+    def _next(self, claim: Claim, desired: Desired) -> Nothing | Write | Problem:
+        account = self._account
+        return next_step(claim.held, desired, self._policy, prefixes=account.prefixes, domains=account.domains)
 
     def _settle_unsent(self, claim: Claim, turn: Turn) -> bool:
         """Nothing is to be sent, or nothing can be."""

@@ -476,14 +476,14 @@ def test_a_record_that_makes_syncd_fail_does_not_stop_the_others(site: Site, mon
 
     for number in range(1, 10):
         site.add(number)
-    decide = send.decide
+    next_step = send.next_step
 
-    def poisoned(held: Any, desired: Any, policy: Any) -> Any:
+    def poisoned(held: Any, desired: Any, policy: Any, **account: Any) -> Any:
         if desired.doi.endswith("/r5"):
             raise RecursionError("poison")
-        return decide(held, desired, policy)
+        return next_step(held, desired, policy, **account)
 
-    monkeypatch.setattr(send, "decide", poisoned)
+    monkeypatch.setattr(send, "next_step", poisoned)
     for _ in range(3):
         site.sync()
         _make_due(site)

@@ -139,6 +139,22 @@ def test_the_plan_says_what_the_pass_then_does(site: Site) -> None:
     assert len(site.requests) == len(planned) == 6
 
 
+def test_the_plan_sets_aside_what_the_pass_would_for_its_size(site: Site) -> None:
+    from syncd.preview import preview
+
+    site.add(1, descriptions=[{"description": "x" * (10 * 1024 * 1024), "descriptionType": "Abstract"}])
+    settings = site.settings
+    platform = SqlPlatform(settings.accounts[0])
+
+    (planned,) = preview(settings.accounts[0], platform, site.store, host=site.sandbox.address)
+
+    platform.close()
+    site.sync()
+    assert (planned.action, site.row(1)["cause"]) == ("set aside", "too_large")
+    assert planned.reason.startswith("too_large")
+    assert site.requests == []
+
+
 def test_only_one_process_scans_an_account_at_a_time(site: Site) -> None:
     from datetime import timedelta
 
