@@ -170,14 +170,14 @@ def test_a_wrong_state_behind_a_success_is_no_success(site: Site) -> None:
     site.edit(1, status="withdrawn")
     # Somebody publishes between our request and its answer's reading: hide answers 200 and stays findable.
     world = site.sandbox.application.world
-    from syncd.sandbox import api
+    from syncd.sandbox import writes
 
-    before = dict(api._TRANSITIONS)
-    api._TRANSITIONS.pop(("findable", "hide"))
+    before = dict(writes.TRANSITIONS)
+    writes.TRANSITIONS.pop(("findable", "hide"))
     try:
         site.sync()
     finally:
-        api._TRANSITIONS.update(before)
+        writes.TRANSITIONS.update(before)
 
     assert world.dois[f"{PREFIX}/r1"].state == "findable"
     assert site.row(1)["cause"] == "state_not_reached"
@@ -843,13 +843,13 @@ def test_a_touch_does_not_hide_what_a_worker_settled_meanwhile(site: Site) -> No
 
 
 def test_steps_that_help_at_once_end_even_if_they_take_turns(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from syncd.sandbox.api import Api
+    from syncd.sandbox import writes
     from syncd.sandbox.http import error
 
     site.add(1, status="draft")
     site.add(2)
     site.sync()
-    monkeypatch.setattr(Api, "_delete", lambda self, identity, name: error(405, "Method not allowed"))
+    monkeypatch.setattr(writes, "delete", lambda world, identity, name: error(405, "Method not allowed"))
     site.remove(1)
     site.requests.clear()
 

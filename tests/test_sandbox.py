@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from syncd.sandbox import writes
 from syncd.sandbox.api import Api
 from syncd.sandbox.control import describe
 from syncd.sandbox.firewall import STYLES, Firewall
@@ -218,7 +219,7 @@ def test_lists_know_of_a_change_only_after_the_lag() -> None:
     world.index_lag = 5
     api = Api(world)
     account = world.accounts["demo"]
-    assert api.give(account, {"doi": "10.5072/a"}) == []
+    assert writes.give(api.world, account, {"doi": "10.5072/a"}) == []
     headers = {"authorization": BASIC["Authorization"]}
     listing = Request("GET", "/dois?disable-facets=true", headers)
 
@@ -239,7 +240,7 @@ def test_a_cursor_walks_over_everything_once_with_one_empty_page_at_an_exact_mul
     world = World()
     api = Api(world)
     for number in range(20):
-        assert api.give(world.accounts["demo"], {"doi": f"10.5072/{number:02d}"}) == []
+        assert writes.give(api.world, world.accounts["demo"], {"doi": f"10.5072/{number:02d}"}) == []
     headers = {"authorization": BASIC["Authorization"], "host": "sandbox"}
     target, pages = "/dois?page[cursor]=1&page[size]=5&client-id=datacite.demo&state=draft&disable-facets=true", []
     while target:

@@ -10,6 +10,7 @@ from sqlalchemy import event
 from syncd import cycle
 from syncd.errors import BusyError
 from syncd.platforms.sql import SqlPlatform
+from syncd.sandbox import writes
 from syncd.sandbox.server import RunningSandbox
 from syncd.scan import Scan
 from tests.site import ATTRIBUTES, Site
@@ -69,7 +70,7 @@ def test_three_scans_of_unchanged_records_send_write_and_map_nothing(
 def test_a_record_removed_from_ten_thousand_is_found(large_site: Site) -> None:
     application = large_site.sandbox.application
     published = {**ATTRIBUTES, "doi": "10.5072/r4321", "url": "https://example.org/1", "event": "publish"}
-    assert application.api.give(application.world.accounts["demo"], published) == []
+    assert writes.give(application.world, application.world.accounts["demo"], published) == []
     large_site.remove(4321)
 
     report = large_site.sync()

@@ -5,10 +5,11 @@ import secrets
 from typing import Any
 from urllib.parse import parse_qs
 
+from syncd.sandbox.document import client
 from syncd.sandbox.http import Request, Response, error, json_response
+from syncd.sandbox.identity import NOT_FOUND
 from syncd.sandbox.world import Account, World
 
-_NOT_FOUND = "The resource you are looking for doesn't exist."
 _THIRTY_DAYS = 30 * 86400
 
 
@@ -19,8 +20,8 @@ def answer(world: World, request: Request, path: str) -> Response:
         return _prefixes(world, request) if not rest else _prefix(world, rest[0])
     account = world.account(rest[0]) if len(rest) == 1 else None
     if account is None:
-        return error(404, _NOT_FOUND)
-    return json_response(200, {"data": _client(account, kind)})
+        return error(404, NOT_FOUND)
+    return json_response(200, {"data": client(account, kind)})
 
 
 def token(world: World, request: Request) -> Response:
@@ -46,23 +47,6 @@ def _form(request: Request) -> dict[str, str]:
         return {}
 
 
-def _client(account: Account, kind: str) -> dict[str, Any]:
-    return {
-        "id": account.key,
-        "type": kind,
-        "attributes": {
-            "name": account.name,
-            "symbol": account.id.upper(),
-            "domains": account.domains,
-            "isActive": account.active,
-        },
-        "relationships": {
-            "provider": {"data": {"id": account.key.split(".")[0], "type": "providers"}},
-            "prefixes": {"data": [{"id": prefix, "type": "prefixes"} for prefix in account.prefixes]},
-        },
-    }
-
-
 def _prefixes(world: World, request: Request) -> Response:
     asked = request.query.get("client-id")
     owners = [one for one in world.accounts.values() if asked is None or one.key == asked.lower()]
@@ -74,7 +58,7 @@ def _prefix(world: World, prefix: str) -> Response:
     for account in world.accounts.values():
         if prefix in account.prefixes:
             return json_response(200, {"data": _prefix_document(prefix, account)})
-    return error(404, _NOT_FOUND)
+    return error(404, NOT_FOUND)
 
 
 def _prefix_document(prefix: str, account: Account) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""What of a request's attributes is stored, and in which form: filters, wrapping, clearing, normalisation."""
+"""What of a request's attributes is stored, and in which form: filters, wrapping, clearing, normalisation.
+
+The server renders its XML between ``assign`` and ``normalise``, so the XML holds what was sent.
+"""
 
 import html
 import json
@@ -23,6 +26,7 @@ _PERSON = {
 _ITEM_IDENTIFIER = (
     "relatedItemIdentifier", "relatedItemIdentifierType", "relatedMetadataScheme", "schemeURI", "schemeType",
 )  # fmt: skip
+_ITEM_NAME = "relatedItemIdentifier"
 _RELATED_PERSON = {"name", "nameType", "givenName", "familyName", "contributorType"}
 
 OBJECT_LISTS: dict[str, Any] = {
@@ -39,13 +43,21 @@ OBJECT_LISTS: dict[str, Any] = {
     "relatedItems": {
         "relatedItemType", "relationType", "relationTypeInformation", "publicationYear", "volume", "issue", "number",
         "numberType", "firstPage", "lastPage", "publisher", "edition",
-        "relatedItemIdentifier",
+        (_ITEM_NAME, _ITEM_IDENTIFIER),
         ("titles", ("title", "titleType")), ("creators", tuple(_RELATED_PERSON)),
         ("contributors", tuple(_RELATED_PERSON)),
     },
     "rightsList": {"rights", "rightsUri", "rightsIdentifier", "rightsIdentifierScheme", "schemeUri", "lang"},
     "descriptions": {"description", "descriptionType", "lang"},
-    "geoLocations": {"geoLocationPlace", "geoLocationPoint", "geoLocationBox", "geoLocationPolygon"},
+    "geoLocations": {
+        "geoLocationPlace",
+        ("geoLocationPoint", ("pointLongitude", "pointLatitude")),
+        ("geoLocationBox", ("westBoundLongitude", "eastBoundLongitude", "southBoundLatitude", "northBoundLatitude")),
+        ("geoLocationPolygon", (
+            ("polygonPoint", ("pointLongitude", "pointLatitude")),
+            ("inPolygonPoint", ("pointLongitude", "pointLatitude")),
+        )),
+    },
     "fundingReferences": {
         "funderName", "funderIdentifier", "funderIdentifierType", "schemeUri", "awardNumber", "awardUri", "awardTitle",
     },
@@ -53,9 +65,9 @@ OBJECT_LISTS: dict[str, Any] = {
 TEXT_LISTS = ("sizes", "formats", "contentUrl")
 TEXTS = ("url", "language", "version", "source", "reason", "schemaVersion")
 METADATA = {
-    *OBJECT_LISTS, *TEXT_LISTS, "language", "version", "publisher", "publicationYear", "types", "container",
-    "schemaVersion",
-} - {"contentUrl"}  # fmt: skip
+    *OBJECT_LISTS, *TEXT_LISTS, "alternateIdentifiers", "language", "version", "publisher", "publicationYear", "types",
+    "container", "schemaVersion",
+}  # fmt: skip
 """Sending one of these makes the server render its XML again, and check it."""
 
 _CONTAINER = ("type", "identifier", "identifierType", "title", "volume", "issue", "firstPage", "lastPage")
@@ -63,9 +75,11 @@ _PUBLISHER = ("name", "publisherIdentifier", "publisherIdentifierScheme", "schem
 _TYPES = ("resourceTypeGeneral", "resourceType", "schemaOrg", "citeproc", "bibtex", "ris")
 _KEPT_TAGS = re.compile(r"<(?!/?(?:strong|em|b|i|code|pre|sub|sup|br)\b)[^>]*>")
 _LENGTHS = {"reason": 255, "version": 191, "source": 191, "schemaVersion": 191, "language": 191}
+_LONGEST_DOI = 255
+_DECIMAL = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*", re.ASCII)
 
 
-def apply(stored: Attributes, sent: Attributes) -> None:
+def assign(stored: Attributes, sent: Attributes) -> None:
     """Lay a request's attributes over the stored ones, as far as they are understood.
 
     Raises:
@@ -85,7 +99,19 @@ def apply(stored: Attributes, sent: Attributes) -> None:
         if name in sent:
             _apply_text(stored, name, sent[name])
     _apply_others(stored, sent)
-    _normalise(stored, sent)
+
+
+def check_lengths(doi: str, stored: Attributes) -> None:
+    """What the database's columns do not hold; they say so after everything else was found right.
+
+    Raises:
+        ServerError: A value is too long.
+    """
+    for name, most in _LENGTHS.items():
+        if len(stored.get(name) or "") > most:
+            raise ServerError(f"Data too long for column '{name}'")
+    if len(doi) > _LONGEST_DOI:
+        raise ServerError("Data too long for column 'doi'")
 
 
 def _alternate(value: Any) -> Any:
@@ -114,29 +140,26 @@ def _apply_objects(stored: Attributes, name: str, value: Any, allowed: Any) -> N
         stored[name] = [{"rights": value}]
     else:
         stored[name] = value  # refused by the rules, which want objects
-    if name == "relatedItems" and isinstance(stored[name], list):
-        for item in stored[name]:
-            _apply_item_identifier(item)
-
-
-def _apply_item_identifier(item: dict[str, Any]) -> None:
-    identifier = item.get("relatedItemIdentifier")
-    if isinstance(identifier, list):
+    if name == "relatedItems" and any(isinstance(one.get(_ITEM_NAME), list) for one in _dicts(stored[name])):
         raise ServerError("no implicit conversion of String into Integer")
-    if isinstance(identifier, dict):
-        item["relatedItemIdentifier"] = _filtered(identifier, _ITEM_IDENTIFIER)
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _filtered(entry: dict[str, Any], allowed: Any) -> dict[str, Any]:
-    """Only known members; lists of objects below lose everything that is no object."""
-    flat = {name for name in allowed if isinstance(name, str)}
+    """Known members only: single values where one is meant, objects or lists of them where those are."""
     nested = {item[0]: item[1] for item in allowed if isinstance(item, tuple)}
     kept: dict[str, Any] = {}
     for key, value in entry.items():
         if key in nested:
-            members = [value] if isinstance(value, dict) else value if isinstance(value, list) else []
-            kept[key] = [_filtered(member, nested[key]) for member in members if isinstance(member, dict)]
-        elif key in flat:
+            if isinstance(value, dict):
+                one = _filtered(value, nested[key])
+                kept[key] = [one] if key in ("nameIdentifiers", "affiliation") else one
+            elif isinstance(value, list):
+                kept[key] = [_filtered(member, nested[key]) for member in value if isinstance(member, dict)]
+        elif key in allowed and not isinstance(value, (dict, list)):
             kept[key] = value
     return kept
 
@@ -155,8 +178,6 @@ def _apply_text(stored: Attributes, name: str, value: Any) -> None:
         stored[name] = value
     elif isinstance(value, (int, float)):
         stored[name] = str(value)
-    if len(stored.get(name) or "") > _LENGTHS.get(name, 10**9):
-        raise ServerError(f"Data too long for column '{name}'")
 
 
 def _apply_others(stored: Attributes, sent: Attributes) -> None:
@@ -196,7 +217,8 @@ def _integer(value: Any) -> Any:
     return int(match[1]) if match else (0 if str(value) else None)
 
 
-def _normalise(stored: Attributes, sent: Attributes) -> None:
+def normalise(stored: Attributes, sent: Attributes) -> None:
+    """Bring what was sent into the server's form."""
     if "language" in sent and stored.get("language"):
         stored["language"] = _language(stored["language"])
     if "subjects" in sent and isinstance(stored.get("subjects"), list):
@@ -301,13 +323,11 @@ def _camel(text: str) -> str:
 
 
 def _numbers(value: Any) -> Any:
+    """Coordinates as numbers where they are some; without a point they become integers, ``1e1`` then 1."""
     if isinstance(value, dict):
         return {key: _numbers(member) for key, member in value.items()}
     if isinstance(value, list):
         return [_numbers(member) for member in value]
-    if isinstance(value, str):
-        try:
-            return float(value) if "." in value else int(value)
-        except ValueError:
-            return value
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return float(value) if "." in value else int(value.lower().split("e")[0])
     return value

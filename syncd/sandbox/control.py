@@ -4,6 +4,7 @@ import json
 import time
 from typing import Any
 
+from syncd.sandbox import writes
 from syncd.sandbox.api import Api
 from syncd.sandbox.faults import Faults
 from syncd.sandbox.firewall import Firewall
@@ -87,18 +88,21 @@ class Control:
             attributes["url"] = given["url"]
         if given.get("state") in _EVENTS:
             attributes["event"] = _EVENTS[given["state"]]
-        problems = self._api.give(account, attributes)
+        problems = writes.give(self._api.world, account, attributes)
         if problems:
             raise ValueError(f"{given['doi']}: {problems}")
         stored = self._api.world.dois[given["doi"].lower()]
-        stored.attributes.update(given.get("stored") or {})
+        straight = given.get("stored") or {}
+        stored.attributes.update(straight)
+        if straight.keys() - {"schemaVersion"}:
+            writes.render(stored)
 
     def _change_account(self, name: str, document: dict[str, Any]) -> Response:
         account = self._api.world.accounts.get(name)
         if account is None:
             return error(404, f"no account {name}")
         for member, value in document.items():
-            if member not in ("id", "password", "prefixes", "domains", "active"):
+            if member not in ("id", "password", "prefixes", "domains", "active", "api_keys"):
                 raise ValueError(f"an account has no {member}")
             setattr(account, member, value)
         return json_response(200, _describe_account(account))
@@ -122,6 +126,7 @@ def _describe_account(account: Account) -> dict[str, Any]:
         "prefixes": account.prefixes,
         "domains": account.domains,
         "active": account.active,
+        "api_keys": account.api_keys,
     }
 
 
@@ -133,4 +138,5 @@ def _account(name: str, document: dict[str, Any]) -> Account:
         prefixes=list(document.get("prefixes", [])),
         domains=document.get("domains", "*"),
         active=document.get("active", True),
+        api_keys=list(document.get("api_keys", [])),
     )

@@ -2,55 +2,84 @@
 
 import base64
 import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
-from xml.etree import ElementTree
 
 from syncd.sandbox.attributes import OBJECT_LISTS
-from syncd.sandbox.world import StoredDoi
+from syncd.sandbox.rendering import entries
+from syncd.sandbox.world import Account, Attributes, StoredDoi
 
 _COUNTERS = (
     "viewCount", "downloadCount", "referenceCount", "citationCount", "partCount", "partOfCount", "versionCount",
     "versionOfCount",
 )  # fmt: skip
-_SERIES = re.compile(
-    r"^(?P<title>[^,]+?)(?:,\s*(?P<volume>[^,(]+?)(?:\((?P<issue>[^)]+)\))?)?"
-    r"(?:,\s*(?P<firstPage>[^-,]+)(?:-(?P<lastPage>[^,]+))?)?$"
-)
+_RELATED = ("references", "citations", "parts", "partOf", "versions", "versionOf")
+_LAST_PARENTHESIS = re.compile(r"\(([^)]+)\)(?!.*\([^)]+\))")
 
 
-def resource(
-    stored: StoredDoi, *, affiliation: bool, publisher: bool, detail: bool, agency: bool = False
-) -> dict[str, Any]:
+def resource(stored: StoredDoi, query: Mapping[str, str], *, detail: bool, single: bool = True) -> dict[str, Any]:
     """One DOI as a JSON:API resource.
 
     Args:
-        affiliation: Affiliations as objects instead of names.
-        publisher: The publisher as an object instead of its name.
-        detail: With the members that only a single DOI has.
-        agency: With the registration agency.
+        stored: Which.
+        query: The request's parameters: ``affiliation`` and ``publisher`` choose between names and objects.
+        detail: With the members that lists leave out.
+        single: Not one of a list.
     """
-    attributes = _attributes(stored, affiliation=affiliation, publisher=publisher)
+    attributes = _attributes(
+        stored, affiliation=query.get("affiliation") == "true", publisher=query.get("publisher") == "true"
+    )
     relationships: dict[str, Any] = {"client": {"data": {"id": stored.account.key, "type": "clients"}}}
     if detail:
-        attributes |= {
-            "prefix": stored.doi.split("/")[0],
-            "suffix": stored.doi.split("/", 1)[1],
-            "alternateIdentifiers": [
-                {
-                    "alternateIdentifierType": one.get("identifierType"),
-                    "alternateIdentifier": one.get("identifier"),
-                }
-                for one in attributes["identifiers"]
-            ],
-            "xml": base64.b64encode(_xml(stored)).decode() if stored.has_xml else None,
-        }
+        attributes |= _details(stored, attributes["identifiers"])
         provider = stored.account.key.split(".")[0]
         relationships["provider"] = {"data": {"id": provider, "type": "providers"}}
-        relationships["media"] = {"data": {"id": stored.doi, "type": "media"}}
-    if agency:
+        if single:
+            relationships["media"] = {"data": {"id": stored.doi, "type": "media"}}
+        relationships |= {name: {"data": []} for name in _RELATED}
+    if query.get("include-other-registration-agencies"):
         attributes["agency"] = "datacite"
     return {"id": stored.doi, "type": "dois", "attributes": attributes, "relationships": relationships}
+
+
+def included(page: Iterable[StoredDoi], query: Mapping[str, str]) -> dict[str, Any]:
+    """The member ``included`` with the accounts of a page, when the request asks for them."""
+    if "client" not in query.get("include", "").split(","):
+        return {}
+    accounts = {one.account.key: one.account for one in page}
+    return {"included": [client(account, "clients") for account in accounts.values()]}
+
+
+def client(account: Account, kind: str) -> dict[str, Any]:
+    """An account as a resource; ``clients`` and ``repositories`` are two names of one thing."""
+    return {
+        "id": account.key,
+        "type": kind,
+        "attributes": {
+            "name": account.name,
+            "symbol": account.id.upper(),
+            "domains": account.domains,
+            "isActive": account.active,
+        },
+        "relationships": {
+            "provider": {"data": {"id": account.key.split(".")[0], "type": "providers"}},
+            "prefixes": {"data": [{"id": prefix, "type": "prefixes"} for prefix in account.prefixes]},
+        },
+    }
+
+
+def _details(stored: StoredDoi, identifiers: list[Any]) -> dict[str, Any]:
+    return {
+        "prefix": stored.doi.split("/")[0],
+        "suffix": stored.doi.split("/", 1)[-1],
+        "alternateIdentifiers": [
+            {"alternateIdentifierType": one.get("identifierType"), "alternateIdentifier": one.get("identifier")}
+            for one in identifiers
+        ],
+        "xml": base64.b64encode(stored.xml).decode() if stored.xml else None,
+        **{name: [] for name in ("viewsOverTime", "downloadsOverTime", "citationsOverTime")},
+    }
 
 
 def _attributes(stored: StoredDoi, *, affiliation: bool, publisher: bool) -> dict[str, Any]:
@@ -58,13 +87,14 @@ def _attributes(stored: StoredDoi, *, affiliation: bool, publisher: bool) -> dic
     lists = {name: kept.get(name) or [] for name in OBJECT_LISTS}
     for name in ("creators", "contributors"):
         lists[name] = [_person(person, affiliation) for person in lists[name] if isinstance(person, dict)]
-    lists["identifiers"] = [one for one in lists["identifiers"] if one.get("identifier") != kept.get("url")]
+    hidden = (stored.doi.upper(), kept.get("url"))
+    lists["identifiers"] = [one for one in lists["identifiers"] if one.get("identifier") not in hidden]
     name_of_publisher = kept.get("publisher")
     return {
         "doi": stored.doi,
         **lists,
         "publisher": name_of_publisher if publisher else (name_of_publisher or {}).get("name"),
-        "container": _container(stored),
+        "container": as_container(kept),
         "publicationYear": kept.get("publicationYear"),
         "language": kept.get("language"),
         "types": kept.get("types") or {},
@@ -83,7 +113,7 @@ def _attributes(stored: StoredDoi, *, affiliation: bool, publisher: bool) -> dic
         **dict.fromkeys(_COUNTERS, 0),
         "created": _time(stored.created),
         "registered": _time(stored.registered),
-        "published": None if kept.get("publicationYear") is None else str(kept["publicationYear"]),
+        "published": _published(kept),
         "updated": _time(stored.updated),
     }
 
@@ -94,53 +124,72 @@ def _person(person: dict[str, Any], affiliation: bool) -> dict[str, Any]:
     return {**person, "affiliation": shown, "nameIdentifiers": person.get("nameIdentifiers") or []}
 
 
-def _container(stored: StoredDoi) -> dict[str, Any]:
+def as_container(kept: Attributes) -> Attributes:
     """Computed: from an IsPublishedIn item, else a SeriesInformation description, else as stored."""
-    kept = stored.attributes
     types = kept.get("types")
     general = types.get("resourceTypeGeneral") if isinstance(types, dict) else None
     kind = "DataRepository" if general == "Dataset" else "Series"
-    for item in kept.get("relatedItems") or []:
+    for item in entries(kept, "relatedItems"):
         if item.get("relationType") == "IsPublishedIn":
             return _from_item(item, kind)
-    for description in kept.get("descriptions") or []:
+    for description in entries(kept, "descriptions"):
         if description.get("descriptionType") == "SeriesInformation":
-            return _from_series(str(description.get("description") or ""), kept.get("relatedIdentifiers") or [], kind)
-    return kept.get("container") or {}
+            found = _from_series(str(description.get("description") or ""), entries(kept, "relatedIdentifiers"), kind)
+            if found:
+                return found
+            break
+    stored = kept.get("container")
+    return stored if isinstance(stored, dict) else {}
 
 
-def _from_item(item: dict[str, Any], kind: str) -> dict[str, Any]:
-    identifier = item.get("relatedItemIdentifier") or {}
-    titles = item.get("titles") or [{}]
+def _from_item(item: dict[str, Any], kind: str) -> Attributes:
+    identifier = item.get("relatedItemIdentifier")
+    identifier = identifier if isinstance(identifier, dict) else {}
+    titles = entries(item, "titles")
     members = {
         "type": kind,
         "identifier": identifier.get("relatedItemIdentifier"),
         "identifierType": identifier.get("relatedItemIdentifierType"),
-        "title": titles[0].get("title"),
-        **{name: item.get(name) for name in ("volume", "issue", "firstPage", "lastPage")},
+        "title": titles[0].get("title") if titles else None,
+        **{name: item.get(name) for name in ("volume", "issue", "edition", "number", "firstPage", "lastPage")},
+        "chapterNumber": item.get("number") if item.get("numberType") == "Chapter" else None,
     }
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _from_series(text: str, related: list[Any], kind: str) -> dict[str, Any]:
-    match = _SERIES.match(text)
-    members: dict[str, Any] = {"type": kind, **(match.groupdict() if match else {"title": text})}
-    part_of = next((one for one in related if one.get("relationType") == "IsPartOf"), None)
-    if part_of:
-        members["identifier"] = part_of.get("relatedIdentifier")
-        members["identifierType"] = part_of.get("relatedIdentifierType")
+def _from_series(text: str, related: list[Any], kind: str) -> Attributes:
+    """``title, volume(issue), first-last`` as far as it goes; nothing without a title."""
+    parts = [part.strip() for part in text.split(",")]
+    if not parts[0]:
+        return {}
+    volume = issue = None
+    if len(parts) > 2:
+        match = _LAST_PARENTHESIS.search(parts[1])
+        volume = (parts[1][: match.start()] or parts[1][match.end() :] if match else parts[1]) or None
+        issue = match[1] if match else None
+    pages = [page.strip() for page in parts[-1].split("-")] if len(parts) > 1 else []
+    part_of: Attributes = next((one for one in related if one.get("relationType") == "IsPartOf"), {})
+    members = {
+        "type": kind,
+        "identifier": part_of.get("relatedIdentifier"),
+        "identifierType": part_of.get("relatedIdentifierType"),
+        "title": parts[0],
+        "volume": volume,
+        "issue": issue,
+        "firstPage": pages[0] if pages else None,
+        "lastPage": pages[1] if len(pages) > 1 else None,
+    }
     return {name: value for name, value in members.items() if value is not None}
+
+
+def _published(kept: Attributes) -> str:
+    """The year; a date of the type ``issued``, in lower case, would win, and the real ``Issued`` does not."""
+    for date in entries(kept, "dates"):
+        if date.get("dateType") == "issued":
+            return str(date.get("date"))
+    year = kept.get("publicationYear")
+    return "" if year is None else str(year)
 
 
 def _time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def _xml(stored: StoredDoi) -> bytes:
-    """The identifying part of the metadata as XML; enough to see that it changed."""
-    root = ElementTree.Element("resource", {"xmlns": "http://datacite.org/schema/kernel-4"})
-    ElementTree.SubElement(root, "identifier", {"identifierType": "DOI"}).text = stored.doi.upper()
-    for title in stored.attributes.get("titles") or []:
-        if isinstance(title, dict):
-            ElementTree.SubElement(root, "title").text = str(title.get("title") or "")
-    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))

@@ -37,9 +37,9 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query's parameters; the last of a name counts."""
+        """The query's parameters, words joined by hyphens as the server takes them; the last of a name counts."""
         _, _, text = self.target.partition("?")
-        return dict(parse_qsl(text, keep_blank_values=True))
+        return {name.replace("_", "-"): value for name, value in parse_qsl(text, keep_blank_values=True)}
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Response:
 
 def json_response(status: int, document: Any, headers: Mapping[str, str] | None = None) -> Response:
     """A response with a JSON body."""
-    body = json.dumps(document, ensure_ascii=False).encode()
+    body = json.dumps(document, ensure_ascii=False).encode(errors="replace")
     return Response(status, body, {"Content-Type": JSON_TYPE, **(headers or {})})
 
 

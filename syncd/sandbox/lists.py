@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any
 from urllib.parse import urlencode
 
-from syncd.sandbox.document import resource
+from syncd.sandbox.document import included, resource
 from syncd.sandbox.http import Request, Response, error, json_response
 from syncd.sandbox.world import StoredDoi, World
 
@@ -20,7 +20,7 @@ _LARGEST_SIZE = 1000
 _DEEPEST = 10_000
 _KEPT_IN_NEXT = re.compile(
     r"^(query|client-id|provider-id|prefix|created|registered|published|has-[a-z-]+|facets|disable-facets|detail"
-    r"|resource-type-id|consortium-id|funder-id|affiliation-id|certificate|composite|affiliation-country|funded_by"
+    r"|resource-type-id|consortium-id|funder-id|affiliation-id|certificate|composite|affiliation-country|funded-by"
     r"|affiliation|publisher|fields\[dois\])$"
 )
 _SORTS: dict[str, Callable[[StoredDoi], Any]] = {
@@ -89,15 +89,7 @@ def _page(
 ) -> Response:
     query = request.query
     detail = query.get("detail") == "true"
-    items = [
-        resource(
-            one,
-            affiliation=query.get("affiliation") == "true",
-            publisher=query.get("publisher") == "true",
-            detail=detail,
-        )
-        for one in page
-    ]
+    items = [resource(one, query, detail=detail, single=False) for one in page]
     wanted = query.get("fields[dois]")
     if wanted is not None:
         items = [_sparse(item, wanted.split(",")) for item in items]
@@ -107,7 +99,7 @@ def _page(
         kept = {name: value for name, value in query.items() if _KEPT_IN_NEXT.match(name)}
         parameters = {**kept, "page[size]": str(size), **following}
         links["next"] = f"{host}/dois?{urlencode(sorted(parameters.items()))}"
-    return json_response(200, {"data": items, "meta": meta, "links": links})
+    return json_response(200, {"data": items, "meta": meta, "links": links, **included(page, query)})
 
 
 def _sparse(item: dict[str, Any], names: list[str]) -> dict[str, Any]:
@@ -118,11 +110,12 @@ def _sparse(item: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 def _filters(query: dict[str, str], *, accepted: bool) -> list[Callable[[StoredDoi], bool]]:
     """What a DOI must satisfy; only what was asked for, because every DOI is asked."""
+    if query.get("ids"):
+        return [_one_of(query["ids"], lambda one: one.doi)]  # nothing else is looked at then, who asks neither
     state = query.get("state") if accepted else "findable"
     wanted: list[tuple[str | None, Callable[[StoredDoi], str]]] = [
         (state, lambda one: one.state),
         (query.get("prefix"), lambda one: one.doi.split("/")[0]),
-        (query.get("ids"), lambda one: one.doi),
         (query.get("created"), lambda one: str(one.created.year)),
         (query.get("registered"), lambda one: str(one.registered.year) if one.registered else ""),
         (query.get("published"), lambda one: str(one.attributes.get("publicationYear") or "")),

@@ -1,6 +1,7 @@
 """The sandbox over HTTP: the same application for ``syncd sandbox``, the demo and the tests."""
 
 import asyncio
+import gzip
 import json
 import socket
 import threading
@@ -11,11 +12,12 @@ from typing import Any
 
 import uvicorn
 
-from syncd.sandbox.api import Api, Refusal, identify
+from syncd.sandbox.api import Api
 from syncd.sandbox.control import PREFIX, Control, describe
 from syncd.sandbox.faults import Fault, Faults
 from syncd.sandbox.firewall import Firewall
 from syncd.sandbox.http import Request, Response, error
+from syncd.sandbox.identity import Refusal, identify
 from syncd.sandbox.world import World
 
 _HTML_403 = b"<html><head><title>403 Forbidden</title></head><body><center>403 Forbidden</center></body></html>"
@@ -62,7 +64,7 @@ class Sandbox:
         if response is None:
             _reset(send)
         else:
-            await _send(send, response, cut=fault is not None and fault.kind == "truncate")
+            await _send(send, _deflated(request, response), cut=fault is not None and fault.kind == "truncate")
 
     def _arrived(self, request: Request) -> dict[str, Any]:
         entry: dict[str, Any] = {
@@ -194,6 +196,14 @@ async def _request(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]])
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     address = scope["client"][0] if scope.get("client") else ""
     return Request(scope["method"], target, headers, body, address)
+
+
+def _deflated(request: Request, response: Response) -> Response:
+    """Compressed where the client takes it, as the real server's answers are."""
+    if "gzip" not in request.headers.get("accept-encoding", "") or not response.body:
+        return response
+    body = gzip.compress(response.body, compresslevel=1, mtime=0)
+    return Response(response.status, body, {**response.headers, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
 
 
 async def _send(send: Send, response: Response, *, cut: bool = False) -> None:

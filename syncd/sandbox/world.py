@@ -20,6 +20,7 @@ class Account:
     prefixes: list[str]
     domains: str = "*"
     active: bool = True
+    api_keys: list[str] = field(default_factory=list)
 
     @property
     def key(self) -> str:
@@ -32,6 +33,7 @@ class StoredDoi:
     """One DOI as the server's database has it.
 
     Attributes:
+        xml: The metadata as the server rendered it on the last write that carried some.
         place: Where lists with a cursor have it: created, in milliseconds, then name.
     """
 
@@ -43,7 +45,7 @@ class StoredDoi:
     state: str = "draft"
     attributes: Attributes = field(default_factory=dict)
     registered: datetime | None = None
-    has_xml: bool = False
+    xml: bytes | None = None
     metadata_version: int = 0
     history: list[tuple[datetime, str]] = field(default_factory=list)
     place: tuple[int, str] = field(init=False)
