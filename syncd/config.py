@@ -6,6 +6,7 @@ An account's password comes from ``password``, ``password_file``, the environmen
 """
 
 import difflib
+import ipaddress
 import os
 import re
 import stat
@@ -13,6 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -29,7 +31,7 @@ from pydantic import (
 from syncd.errors import ConfigurationError
 from syncd.model import State
 
-WINDOW_SECONDS = 300
+WINDOW_SECONDS = 300.0
 HOSTS = {"production": "https://api.datacite.org", "test": "https://api.test.datacite.org"}
 CAPS = {"production": 3000, "test": 750}
 _OTHER_CAP = 3000
@@ -77,6 +79,8 @@ class DataCiteSettings(_Section):
     host: str = "test"
     contact: str = Field(default="", description="goes into the User-Agent")
     requests_per_window: int | None = Field(default=None, ge=1)
+    backfill_per_window: int | None = Field(default=None, ge=1)
+    window: Seconds = WINDOW_SECONDS
     request_timeout: Annotated[Seconds, Field(ge=1, le=600)] = 60.0
     grace: Seconds = 60.0
     workers: int = Field(default=16, ge=1, le=64)
@@ -112,6 +116,17 @@ class DataCiteSettings(_Section):
             msg = "a mail address, so that DataCite can write to you"
             raise ValueError(msg)
         return contact
+
+    @model_validator(mode="after")
+    def _real_window(self) -> Self:
+        host = urlsplit(self.base_url).hostname or ""
+        if self.window != WINDOW_SECONDS and not is_loopback(host):
+            msg = "window: DataCite's is 300 s; another one is for a sandbox on this machine (--rate-limit N/SECONDS)"
+            raise ValueError(msg)
+        if self.window <= 0:
+            msg = "window: longer than nothing"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _under_the_cap(self) -> Self:
@@ -258,6 +273,14 @@ class Settings(_Section):
                 return account
         known = ", ".join(account.id for account in self.accounts)
         raise ConfigurationError(f"no account {account_id} in the configuration", hint=f"known: {known}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def password_variable(account_id: str) -> str:

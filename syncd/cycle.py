@@ -17,16 +17,17 @@ import socket
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import structlog
 
 from syncd.clock import Clock, SystemClock
-from syncd.config import AccountSettings, Settings
+from syncd.config import AccountSettings, DataCiteSettings, Settings
 from syncd.datacite.client import Client
 from syncd.limiter import Limiter
 from syncd.platforms import Platform, open_platform
 from syncd.scan import Scan, ScanCounts
-from syncd.send import SendCounts, Sender
+from syncd.send import SendCounts, Sender, Together, Writer, in_threads
 from syncd.store import Store, schema
 from syncd.store.runs import Runs
 
@@ -43,6 +44,31 @@ class Report:
     account: str
     scan: ScanCounts
     send: SendCounts
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a pass over one account works with; everything that touches the world outside comes from here.
+
+    Attributes:
+        process: What this process is called in claims and leases.
+        chance: Numbers between 0 and 1 for waiting times.
+        stopping: Asked between two records; True ends the pass early.
+        together: How several workers run at once.
+        tell: Given the live counts of each half when it begins.
+    """
+
+    account: AccountSettings
+    datacite: DataCiteSettings
+    platform: Platform
+    store: Store
+    client: Writer
+    clock: Clock
+    process: str
+    chance: Callable[[], float] = random.random
+    stopping: Callable[[], bool] = lambda: False
+    together: Together = in_threads
+    tell: Callable[[ScanCounts | SendCounts], None] = lambda _counts: None
 
 
 def connect(settings: Settings, clock: Clock | None = None) -> Store:
@@ -64,94 +90,96 @@ def run(
     full: bool = True,
     accept_missing: bool = False,
     clock: Clock | None = None,
-    stopping: Callable[[], bool] = lambda: False,
-    chance: Callable[[], float] = random.random,
-    tell: Callable[[ScanCounts | SendCounts], None] = lambda _counts: None,
+    **others: Any,
 ) -> Report:
-    """Scan one account and send until nothing is due.
+    """One pass by hand over one account, with the real platform, DataCite and clock.
 
     Args:
-        full: Look at every record; otherwise at those whose timestamps moved, where the platform can tell
-            and an earlier full scan left a watermark.
-        accept_missing: Go on although half of the records, or all, are missing.
-        stopping: Asked between two records; True ends the pass early.
-        chance: Numbers between 0 and 1 for waiting times.
-        tell: Given the live counts of each half when it begins.
+        settings: The whole configuration.
+        account: The one to look at.
+        store: The state database.
+        full: See ``one_pass``.
+        accept_missing: See ``one_pass``.
+        clock: The time.
+        others: Other members of ``Parts``.
 
     Raises:
         SyncdError: The pass could not go on; what was settled until then stays.
     """
     clock = clock or SystemClock()
-    platform = open_platform(account)
+    datacite = settings.datacite
     secret = account.secret()
-    client = Client(
-        settings.datacite.base_url,
-        account.id,
-        secret,
-        settings.datacite.contact,
-        settings.datacite.request_timeout,
-    )
-    limiter = Limiter(store.slots, settings.datacite, clock)
+    platform = open_platform(account)
+    client = Client(datacite.base_url, account.id, secret, datacite.contact, datacite.request_timeout)
+    parts = Parts(account, datacite, platform, store, client, clock, _process_name(), **others)
     try:
-        store.runs.bind(account.id, settings.datacite.base_url, platform.identity)
-        limiter.prepare()
         _end_pauses_that_end_by_trying(store.runs, account.id)
-        counts = scan(account, platform, store, full=full, accept_missing=accept_missing, stopping=stopping, tell=tell)
-        sender = Sender(
-            account,
-            settings.datacite,
-            platform,
-            store,
-            limiter,
-            client,
-            owner=_process_name(),
-            chance=chance,
-            stopping=stopping,
-        )
-        tell(sender.counts)
-        send(account, store, sender)
-        return Report(account.id, counts, sender.counts)
+        return one_pass(parts, full=full, accept_missing=accept_missing)
     finally:
         client.close()
         platform.close()
 
 
-def scan(
-    account: AccountSettings,
-    platform: Platform,
-    store: Store,
-    *,
-    full: bool,
-    accept_missing: bool = False,
-    stopping: Callable[[], bool] = lambda: False,
-    tell: Callable[[ScanCounts | SendCounts], None] = lambda _counts: None,
-) -> ScanCounts:
+def one_pass(parts: Parts, *, full: bool, accept_missing: bool = False) -> Report:
+    """Scan one account and send until nothing is due.
+
+    Args:
+        parts: What it works with.
+        full: Look at every record; otherwise at those whose timestamps moved, where the platform can tell
+            and an earlier full scan left a watermark.
+        accept_missing: Go on although half of the records, or all, are missing.
+
+    Raises:
+        SyncdError: The pass could not go on; what was settled until then stays.
+    """
+    parts.store.runs.bind(parts.account.id, parts.datacite.base_url, parts.platform.identity)
+    limiter = Limiter(parts.store.slots, parts.datacite, parts.clock)
+    limiter.prepare()
+    counts = scan(parts, full=full, accept_missing=accept_missing)
+    return Report(parts.account.id, counts, send(parts, limiter))
+
+
+def scan(parts: Parts, *, full: bool, accept_missing: bool = False) -> ScanCounts:
     """The first half: note what differs."""
-    since = store.runs.watermark(account.id)
+    account, platform, runs = parts.account, parts.platform, parts.store.runs
+    since = runs.watermark(account.id)
     full = full or since is None or not platform.finds_changes
-    look = Scan(account, platform, store)
-    tell(look.counts)
-    run_id = store.runs.start(account.id, FULL if full else CHANGED)
+    look = Scan(account, platform, parts.store)
+    parts.tell(look.counts)
+    run_id = runs.start(account.id, FULL if full else CHANGED)
     try:
         finished = look.run(
-            full=full, since=since, holder=_process_name(), accept_missing=accept_missing, stopping=stopping
+            full=full, since=since, holder=parts.process, accept_missing=accept_missing, stopping=parts.stopping
         )
-    except BaseException:
-        store.runs.finish(run_id, "failed", asdict(look.counts))
+    except Exception:
+        runs.finish(run_id, "failed", asdict(look.counts))
         raise
     if not finished:
-        store.runs.finish(run_id, "failed", asdict(look.counts))
+        runs.finish(run_id, "failed", asdict(look.counts))
         return look.counts
     # A quick look that saw nothing keeps the place it began at.
     watermark = platform.watermark if platform.watermark is not None else since
-    store.runs.finish(run_id, "done", asdict(look.counts), watermark)
+    runs.finish(run_id, "done", asdict(look.counts), watermark)
     _log.info("scan.finished", account=account.id, kind=FULL if full else CHANGED, **asdict(look.counts))
     return look.counts
 
 
-def send(account: AccountSettings, store: Store, sender: Sender) -> None:
+def send(parts: Parts, limiter: Limiter) -> SendCounts:
     """The second half: bring what is pending up to date."""
-    run_id = store.runs.start(account.id, SEND)
+    sender = Sender(
+        parts.account,
+        parts.datacite,
+        parts.platform,
+        parts.store,
+        limiter,
+        parts.client,
+        owner=parts.process,
+        chance=parts.chance,
+        stopping=parts.stopping,
+        together=parts.together,
+    )
+    parts.tell(sender.counts)
+    run_id = parts.store.runs.start(parts.account.id, SEND)
     result = "failed"
     try:
         sender.run()
@@ -161,15 +189,14 @@ def send(account: AccountSettings, store: Store, sender: Sender) -> None:
             name: int(getattr(sender.counts, name))
             for name in ("requests", "accepted", "rejected", "deferred", "unneeded")
         }
-        store.runs.finish(run_id, result, counts)
-    _log.info("send.finished", account=account.id, **counts)
+        parts.store.runs.finish(run_id, result, counts)
+    _log.info("send.finished", account=parts.account.id, **counts)
+    return sender.counts
 
 
 def _end_pauses_that_end_by_trying(runs: Runs, account: str) -> None:
     """Somebody asked for a pass: one request tells whether credentials or network work again."""
-    for pause in runs.pauses(account):
-        if pause.cause in _ENDED_BY_HAND:
-            runs.resume(pause.scope)
+    runs.end_wait([pause.scope for pause in runs.pauses(account) if pause.cause in _ENDED_BY_HAND])
 
 
 def _process_name() -> str:

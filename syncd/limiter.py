@@ -4,7 +4,7 @@ A slot is taken before a request leaves and comes free one window after the requ
 arrives at DataCite between the two, so two arrivals through one slot are at least a window apart, and N slots
 cannot put N + 1 arrivals into one window: whatever the latency, the jitter or the number of processes. A
 crash leaves the slot taken for time-out and window together. The slots live in the state database, which
-all processes behind one address share, and its clock is the only one that counts.
+all processes behind one address share, and are measured with its steady time (``store.steady``).
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from syncd.clock import Clock
-from syncd.config import WINDOW_SECONDS, DataCiteSettings
+from syncd.config import DataCiteSettings
 from syncd.store.slots import Slots, Taken
+from syncd.store.steady import MARGIN_SECONDS
 
-_MARGIN_SECONDS = 0.1
+_DESIGNED_FOR_SECONDS = 300.0
 _CRASH_SECONDS = 30.0
 _RESERVE = 60
 _LONGEST_NAP = 5.0
@@ -39,8 +40,18 @@ class Slot:
         The slot comes free by itself some time after it was taken, for the case of a crash: a request that
         begins late could then outlive it.
         """
-        self._used = self._clock.monotonic() - self._taken_at < _CRASH_SECONDS / 2
+        self._used = self.lasts
         return self._used
+
+    @property
+    def lasts(self) -> bool:
+        """Whether a request that began now would be over before the slot comes free by itself."""
+        return self._clock.monotonic() - self._taken_at < _CRASH_SECONDS / 2
+
+    @property
+    def leave_by(self) -> float:
+        """The monotonic time by which the request must have left."""
+        return self._taken_at + _CRASH_SECONDS / 2
 
     def end(self) -> None:
         """The request is over, or there was none; a second call changes nothing."""
@@ -56,23 +67,31 @@ class Slot:
 class Limiter:
     """Hands out slots; every request to DataCite needs one: reads, probes and repetitions too."""
 
-    def __init__(self, slots: Slots, settings: DataCiteSettings, clock: Clock, window: float = WINDOW_SECONDS) -> None:
+    def __init__(self, slots: Slots, settings: DataCiteSettings, clock: Clock) -> None:
         self._slots = slots
         self._clock = clock
-        self._rest = timedelta(seconds=window + _MARGIN_SECONDS)
+        window = settings.window
+        # Clocks that part slowly add up over a window, so the margin is a share of it.
+        self._rest = timedelta(seconds=window + MARGIN_SECONDS * window / _DESIGNED_FOR_SECONDS)
         self._hold = self._rest + timedelta(seconds=settings.request_timeout + _CRASH_SECONDS)
         self._count = settings.slots
         # Mass work leaves some slots, so that a publish need not wait for the window.
-        self._reserve = min(_RESERVE, settings.slots // 10)
+        reserve = min(_RESERVE, settings.slots // 10)
+        mass = settings.backfill_per_window or settings.slots
+        self._not_for_mass = max(reserve, settings.slots - mass)
 
     def prepare(self) -> None:
         """Make the table hold exactly as many slots as configured."""
         self._slots.resize(self._count, self._hold, self._rest)
 
+    def slow_down(self) -> None:
+        """DataCite counts more than we do: half of the slots rest for a window, whoever used them."""
+        self._slots.rest_some(self._count // 2, self._rest)
+
     @contextmanager
     def slot(self, *, mass: bool = False, patience: float = 30.0) -> Iterator[Slot | None]:
         """A slot, or None when none came free within ``patience`` seconds or the program is to stop."""
-        taken = self._take(self._reserve if mass else 0, patience)
+        taken = self._take(self._not_for_mass if mass else 0, patience)
         if taken is None:
             yield None
             return

@@ -11,6 +11,12 @@ from syncd.model import LIST_ATTRIBUTES, MANAGED_ATTRIBUTES, Attributes, Desired
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 3600.0
 _LIMITED_ATTEMPTS = 3
+_PATIENT_ATTEMPTS = 8
+_DAY = 86400.0
+_PROBE_EVERY = 60.0
+_LONGEST_THROTTLE = 900.0
+_FIRST_CREDENTIALS = 300.0
+_LONGEST_CREDENTIALS = 6 * 3600.0
 
 _CLEARED: dict[str, Any] = {
     **{name: [] for name in LIST_ATTRIBUTES},
@@ -79,14 +85,35 @@ def next_step(held: Held, desired: Desired, policy: Policy, *, prefixes: Sequenc
 def delay(attempts: int, retry_after: float | None, chance: float) -> float:
     """Seconds until the next attempt: full jitter, doubling from 1 s to 1 h, never before ``Retry-After``.
 
+    What failed more than eight times in a row is tried once a day.
+
+
     Args:
         attempts: How many failed in a row, at least 1.
         chance: A random number between 0 and 1.
     """
     if retry_after == 0:
         return 0.0
+    if attempts > _PATIENT_ATTEMPTS:
+        return _DAY
     most = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(attempts, 32))
     return max(retry_after or 0.0, most * chance)
+
+
+def pause_length(cause: str, attempts: int, retry_after: float | None = None) -> float:
+    """Seconds that an account or the host rests before one request tries again.
+
+    Args:
+        cause: Why it rests.
+        attempts: How many tries in a row failed, at least 1.
+        retry_after: What DataCite asked for, if it did.
+    """
+    doubled = 2.0 ** min(attempts - 1, 16)
+    if cause == "throttled":
+        return max(retry_after or 0.0, min(_LONGEST_THROTTLE, _PROBE_EVERY * doubled))
+    if cause == "credentials":
+        return min(_LONGEST_CREDENTIALS, _FIRST_CREDENTIALS * doubled)
+    return max(retry_after or 0.0, _PROBE_EVERY)
 
 
 def exhausted(attempts: int) -> bool:

@@ -3,7 +3,7 @@
 import contextlib
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from syncd.datacite.request import Put, Write
 from syncd.errors import ConfigurationError, PlatformError, StateError, SyncdError
 from syncd.limiter import Limiter, Slot
 from syncd.model import Desired, Problem, State
-from syncd.plan import Nothing, Policy, next_step
+from syncd.plan import Nothing, Policy, next_step, pause_length
 from syncd.platforms import Platform
 from syncd.settle import Turn
 from syncd.store import Store
@@ -30,17 +30,30 @@ from syncd.store.runs import HOST
 _log = structlog.get_logger()
 _PATIENCE_SECONDS = 30.0
 _MARGIN_SECONDS = 30.0
-_FAILURES_TO_PAUSE = 5
+_FAILURES_TO_PAUSE = 3
 _UNREADABLE_TO_STOP = 5
-_PAUSE = timedelta(seconds=30)
-_THROTTLE_PAUSE = timedelta(seconds=60)
 
 
 class Writer(Protocol):
     """Sends one write; ``datacite.client.Client`` is the real one."""
 
-    def write(self, request: Write) -> Answer | NoAnswer:
-        """Send, and wait for the answer."""
+    def write(self, request: Write, leave_by: float | None = None) -> Answer | NoAnswer:
+        """Send, not after ``leave_by``, and wait for the answer."""
+
+
+Probed = tuple[str, ...]
+"""The pauses that one request is to try."""
+
+Together = Callable[[Callable[[], None], int], None]
+"""Runs one piece of work so many times at once, and returns when all are over."""
+
+
+def in_threads(work: Callable[[], None], count: int) -> None:
+    """Run ``work`` in ``count`` threads; the first exception of any ends up here."""
+    with ThreadPoolExecutor(count, thread_name_prefix="send") as pool:
+        running = [pool.submit(copy_context().run, work) for _ in range(count)]
+        for worker in running:
+            worker.result()
 
 
 @dataclass
@@ -54,6 +67,7 @@ class SendCounts:
     unneeded: int = 0
     halted: bool = False
     paused: bool = False
+    answered: bool = False
     failures_in_a_row: int = 0
     unreadable_in_a_row: int = 0
     trouble: str = ""
@@ -68,6 +82,7 @@ class SendCounts:
         """Count transient failures in a row; any answer from DataCite itself begins anew."""
         with self.lock:
             self.failures_in_a_row = self.failures_in_a_row + 1 if more else 0
+            self.answered = self.answered or not more
             return self.failures_in_a_row
 
 
@@ -86,6 +101,7 @@ class Sender:
         owner: str,
         chance: Callable[[], float] = random.random,
         stopping: Callable[[], bool] = lambda: False,
+        together: Together = in_threads,
     ) -> None:
         self._account = account
         self._settings = settings
@@ -96,6 +112,7 @@ class Sender:
         self._owner = owner
         self._chance = chance
         self._stopping = stopping
+        self._together = together
         source = account.source
         self._policy = Policy(source.withdrawn_drafts == "keep", source.hide_reason)
         self._request_time = timedelta(seconds=settings.request_timeout + _MARGIN_SECONDS)
@@ -109,19 +126,26 @@ class Sender:
         while self.counts.requests == 0:
             if not self.step():
                 return
-        workers = self._settings.workers
-        with ThreadPoolExecutor(workers, thread_name_prefix="send") as pool:
-            running = [pool.submit(copy_context().run, self._work) for _ in range(workers)]
-            for worker in running:
-                worker.result()
+        self._together(self._work, self._settings.workers)
 
     def step(self) -> bool:
         """Bring one DOI up to date; returns whether to call again."""
-        if self._stopping() or self._store.runs.pauses(self._account.id):
+        if self._stopping():
+            return False
+        probed = self._store.runs.leave(self._account.id, self._claim_time)
+        if probed is None:
+            self.counts.paused = True
             return False
         claim = self._store.dois.claim(self._account.id, self._owner, duration=self._claim_time, grace=self._grace)
-        if claim is None:
-            return False
+        before = self.counts.requests
+        try:
+            return claim is not None and self._turn(claim, probed)
+        finally:
+            if probed and self.counts.requests == before:
+                with contextlib.suppress(StateError):
+                    self._store.runs.end_wait(probed)
+
+    def _turn(self, claim: Claim, probed: Probed) -> bool:
         sent = False
         try:
             mass = claim.lane == LANE_BACKFILL
@@ -135,8 +159,10 @@ class Sender:
                     return self._settle_unread(claim, error)
                 self.counts.unreadable_in_a_row = 0
                 if isinstance(turn.step, Write):
-                    sent = slot.use() and self._store.dois.mark_unsure(claim, self._request_time)
-                    return self._send(claim, turn, turn.step, slot) if sent else self._not_sent(claim)
+                    if not slot.use() or not self._store.dois.mark_unsure(claim, self._request_time):
+                        return self._not_sent(claim)
+                    sent = True
+                    return self._send(claim, turn, turn.step, slot, probed)
             return self._settle_unsent(claim, turn)
         except SyncdError:
             # After a request left, the row stays claimed and unsure: both end by themselves.
@@ -213,16 +239,17 @@ class Sender:
 
     # The request and its answer.
 
-    def _send(self, claim: Claim, turn: Turn, request: Write, slot: Slot) -> bool:
-        answer = self._client.write(request)
+    def _send(self, claim: Claim, turn: Turn, request: Write, slot: Slot, probed: Probed) -> bool:
+        answer = self._client.write(request, slot.leave_by)
         slot.end()
         self.counts.add("requests")
         outcome = judge(request, claim.held, answer, self._account.id)
-        settlement = settle.answered(claim, turn, request, outcome, self._policy, self._chance())
+        probing = bool(probed)
+        settlement = settle.answered(claim, turn, request, outcome, self._policy, self._chance(), probing=probing)
         if not self._store.dois.settle(claim, settlement):
             _log.warning("claim.lost", doi=claim.doi, account=claim.account)
         self._report(claim, request, outcome)
-        return self._go_on(outcome)
+        return self._go_on(outcome, probed)
 
     def _report(self, claim: Claim, request: Write, outcome: Outcome) -> None:
         fields = {
@@ -245,27 +272,50 @@ class Sender:
             case Halted(cause, message):
                 _log.error("account.halted", **fields, cause=cause, message=message)
 
-    def _go_on(self, outcome: Outcome) -> bool:
-        """Pause the account or the host where the outcome asks for it; returns whether to call again."""
-        runs = self._store.runs
+    def _go_on(self, outcome: Outcome, probed: Probed) -> bool:
+        """Pause the account or the host where the outcome asks for it; returns whether to call again.
+
+        Args:
+            outcome: What came of a request.
+            probed: The pauses that this request was to try.
+        """
         match outcome:
             case Halted(cause, message):
                 self.counts.halted = True
-                runs.pause(self._account.id, cause, message, None)
+                self._pause(self._account.id, cause, message, probed)
+                self._resume(scope for scope in probed if scope == HOST)
                 return False
-            case Deferred(cause="throttled", message=message, retry_after=seconds):
-                self.counts.paused = True
-                self.counts.trouble = f"throttled: {message}"
-                runs.pause(HOST, "throttled", message, timedelta(seconds=seconds) if seconds else _THROTTLE_PAUSE)
-                _log.warning("host.paused", cause="throttled", message=message)
-                return False
-            case Deferred(cause, message) if outcome.host_wide or outcome.unsure:
-                self.counts.trouble = f"{cause}: {message}"
-                if self.counts.failures(more=True) >= _FAILURES_TO_PAUSE:
-                    self.counts.paused = True
-                    runs.pause(HOST, cause, message, _PAUSE)
-                    _log.warning("host.paused", cause=cause, message=message)
-                    return False
+            case Deferred() if outcome.transient:
+                return self._wait_out(outcome, probed)
             case _:
                 self.counts.failures(more=False)
-        return True
+                self._resume(probed)
+                return True
+
+    def _wait_out(self, outcome: Deferred, probed: Probed) -> bool:
+        """Trouble of the host: at once where nothing has worked yet, else when it comes several times in a row."""
+        self.counts.trouble = f"{outcome.cause}: {outcome.message}"
+        several = _FAILURES_TO_PAUSE if self.counts.answered and not probed else 1
+        if self.counts.failures(more=True) < several and outcome.cause != "throttled":
+            return True
+        self.counts.paused = True
+        self._pause(HOST, outcome.cause, outcome.message, probed, outcome.retry_after)
+        self._store.runs.end_wait([scope for scope in probed if scope != HOST])
+        if outcome.cause == "throttled":
+            self._limiter.slow_down()
+        return False
+
+    def _pause(self, scope: str, cause: str, message: str, probed: Probed, retry_after: float | None = None) -> None:
+        pause = self._store.runs.pause(
+            scope,
+            cause,
+            message,
+            lambda attempts: timedelta(seconds=pause_length(cause, attempts, retry_after)),
+            tried=scope in probed,
+        )
+        _log.warning("sending.paused", scope=scope, cause=cause, message=message, until=str(pause.until))
+
+    def _resume(self, scopes: Iterable[str]) -> None:
+        for scope in scopes:
+            self._store.runs.resume(scope)
+            _log.info("sending.resumed", scope=scope)

@@ -65,8 +65,21 @@ def not_done(claim: Claim, failed: Failed, chance: float, *, sent: bool = False,
     )
 
 
-def answered(claim: Claim, turn: Turn, request: Write, outcome: Outcome, policy: Policy, chance: float) -> Settlement:
-    """A request left; this is what came of it."""
+def answered(
+    claim: Claim,
+    turn: Turn,
+    request: Write,
+    outcome: Outcome,
+    policy: Policy,
+    chance: float,
+    *,
+    probing: bool = False,
+) -> Settlement:
+    """A request left; this is what came of it.
+
+    Args:
+        probing: It only tried whether a pause can end, so another failure says nothing about this record.
+    """
     unchanged = outcome.held == claim.held
     settlement = replace(
         _read_again(claim, turn),
@@ -81,7 +94,7 @@ def answered(claim: Claim, turn: Turn, request: Write, outcome: Outcome, policy:
             failed = Failed(cause, message, status)
             return _refused(settlement, failed, claim.attempts + 1)
         case Deferred():
-            return _deferred(claim, settlement, outcome, chance)
+            return _deferred(claim, settlement, outcome, chance, probing=probing)
         case Halted():
             return settlement  # the account's trouble, not the record's
 
@@ -101,12 +114,12 @@ def _refused(settlement: Settlement, failed: Failed, attempts: int) -> Settlemen
     return replace(settlement, quarantine=True, failed=failed, attempts=attempts)
 
 
-def _deferred(claim: Claim, settlement: Settlement, outcome: Deferred, chance: float) -> Settlement:
+def _deferred(claim: Claim, settlement: Settlement, outcome: Deferred, chance: float, *, probing: bool) -> Settlement:
     attempts = claim.attempts + 1
     failed = Failed(outcome.cause, outcome.message, outcome.status)
-    if outcome.host_wide and not outcome.unsure:
+    if (outcome.host_wide and not outcome.unsure) or (probing and outcome.transient):
         # An outage is nobody's failure: no record is charged with it.
-        return replace(settlement, retry_in=_wait(attempts, outcome.retry_after, chance))
+        return replace(settlement, retry_in=_wait(1, outcome.retry_after, chance))
     if outcome.limited:
         # Other troubles before do not count against a step that should help at once; several such steps
         # that follow on each other do.
@@ -114,6 +127,9 @@ def _deferred(claim: Claim, settlement: Settlement, outcome: Deferred, chance: f
         if exhausted(attempts):
             return _refused(settlement, failed, attempts)
     wait = _wait(attempts, outcome.retry_after, chance)
+    if outcome.transient and not exhausted(attempts):
+        # Once or twice is the weather; the record is named when it happens to it again and again.
+        return replace(settlement, retry_in=wait, attempts=attempts)
     return replace(settlement, retry_in=wait, attempts=attempts, failed=failed)
 
 

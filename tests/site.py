@@ -1,13 +1,19 @@
 """A repository of one table, its configuration, and its DataCite: what most scenarios need."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, text
 
 from syncd import config, cycle
+from syncd.clock import SystemClock
 from syncd.config import Settings
+from syncd.datacite.client import Client
+from syncd.limiter import Limiter
+from syncd.platforms import open_platform
 from syncd.sandbox.server import RunningSandbox
 from syncd.sandbox.world import StoredDoi
 from syncd.store import Store, schema
@@ -108,6 +114,32 @@ private = "none"
         settings = self.settings
         # The longest waiting times, so that nothing is repeated within one pass by chance.
         return cycle.run(settings, settings.accounts[0], self.store, chance=lambda: 1.0, **options)
+
+    def scan(self) -> None:
+        """The first half of a pass, as another process makes it."""
+        with self._parts() as parts:
+            cycle.scan(parts, full=True)
+
+    def send(self) -> None:
+        """The second half of a pass."""
+        with self._parts() as parts:
+            limiter = Limiter(self.store.slots, parts.datacite, parts.clock)
+            limiter.prepare()
+            cycle.send(parts, limiter)
+
+    @contextmanager
+    def _parts(self) -> Iterator[cycle.Parts]:
+        settings = self.settings
+        account, datacite = settings.accounts[0], settings.datacite
+        platform = open_platform(account)
+        client = Client(datacite.base_url, account.id, "demo", "", datacite.request_timeout)
+        try:
+            yield cycle.Parts(
+                account, datacite, platform, self.store, client, SystemClock(), "another process", chance=lambda: 1.0
+            )
+        finally:
+            client.close()
+            platform.close()
 
     @property
     def requests(self) -> list[dict[str, Any]]:

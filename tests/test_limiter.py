@@ -29,9 +29,13 @@ class VirtualClock:
         self.seconds += max(0.0, seconds)
         return False
 
+    boot = "virtual"
 
-def settings(slots: int, timeout: float = 1.0) -> DataCiteSettings:
-    return DataCiteSettings(requests_per_window=slots, request_timeout=timeout)
+
+def settings(slots: int, timeout: float = 1.0, window: float = 300.0) -> DataCiteSettings:
+    return DataCiteSettings(
+        host="http://127.0.0.1:1", requests_per_window=slots, request_timeout=timeout, window=window
+    )
 
 
 def most_in_a_window(arrivals: list[float], window: float) -> int:
@@ -51,7 +55,7 @@ def test_no_window_sees_more_arrivals_than_slots_whatever_the_latency(
     chance, clock = random.Random(seed), VirtualClock()
     store = Store.open(database("sqlite"), clock)
     schema.upgrade(store.database)
-    limiter = Limiter(store.slots, settings(8), clock, window=10.0)
+    limiter = Limiter(store.slots, settings(8, window=10.0), clock)
     limiter.prepare()
     arrivals: list[float] = []
     for _ in range(120):
@@ -74,7 +78,7 @@ def test_real_threads_and_processes_worth_of_limiters_share_the_slots(store: Sto
     end = time.monotonic() + 2.2
 
     def work() -> None:
-        limiter = Limiter(store.slots, settings(10), SystemClock(), window=window)
+        limiter = Limiter(store.slots, settings(10, window=window), SystemClock())
         while time.monotonic() < end:
             with limiter.slot(patience=0.5) as slot:
                 if slot is not None:
@@ -82,7 +86,7 @@ def test_real_threads_and_processes_worth_of_limiters_share_the_slots(store: Sto
                     with lock:
                         arrivals.append(time.monotonic())
 
-    Limiter(store.slots, settings(10), SystemClock(), window=window).prepare()
+    Limiter(store.slots, settings(10, window=window), SystemClock()).prepare()
     workers = [threading.Thread(target=work) for _ in range(4)]
     for worker in workers:
         worker.start()

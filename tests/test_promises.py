@@ -120,13 +120,7 @@ def test_nothing_lost_every_kind_of_broken_answer_is_repeated_until_it_is_there(
 
 def test_newest_wins_what_is_sent_is_what_the_platform_says_at_the_moment_of_sending(site: Site) -> None:
     site.add(1)
-    settings = site.settings
-    from syncd import cycle
-    from syncd.platforms import open_platform
-
-    platform = open_platform(settings.accounts[0])
-    cycle.scan(settings.accounts[0], platform, site.store, full=True)
-    platform.close()
+    site.scan()
     site.edit(1, titles=NEW_TITLE)  # between scan and send
 
     site.sync()
@@ -410,13 +404,7 @@ def test_counts_add_up_over_every_kind_of_record(site: Site) -> None:
     site.add(11, doi="")
     site.sync()
     site.add(12)
-    settings = site.settings
-    from syncd import cycle
-    from syncd.platforms import open_platform
-
-    platform = open_platform(settings.accounts[0])
-    cycle.scan(settings.accounts[0], platform, site.store, full=True)
-    platform.close()
+    site.scan()
 
     found = site.store.reading.sum("DATACITE.DEMO")
 
@@ -548,12 +536,12 @@ def test_a_correction_noted_while_the_wrong_version_is_on_its_way_is_sent(site: 
     site.add(1)
     write = Client.write
 
-    def slow(self: Client, request: Any) -> Any:
+    def slow(self: Client, request: Any, leave_by: float) -> Any:
         site.fault("status", status=422)
-        answer = write(self, request)
+        answer = write(self, request, leave_by)
         monkeypatch.setattr(Client, "write", write)
         site.edit(1, titles=NEW_TITLE)
-        _scan(site)  # another process, before the answer is settled
+        site.scan()  # another process, before the answer is settled
         return answer
 
     monkeypatch.setattr(Client, "write", slow)
@@ -570,11 +558,11 @@ def test_a_duplicate_noted_while_a_request_is_on_its_way_stays_known(site: Site,
     site.add(1)
     write = Client.write
 
-    def slow(self: Client, request: Any) -> Any:
+    def slow(self: Client, request: Any, leave_by: float) -> Any:
         monkeypatch.setattr(Client, "write", write)
         site.add(2, doi=f"{PREFIX}/r1")
-        _scan(site)
-        return write(self, request)
+        site.scan()
+        return write(self, request, leave_by)
 
     monkeypatch.setattr(Client, "write", slow)
     site.sync()
@@ -629,11 +617,11 @@ def test_no_harm_a_table_that_is_empty_between_scan_and_send_hides_nothing(site:
     site.sync()
     for number in range(1, 5):
         site.edit(number, titles=NEW_TITLE)
-    _scan(site)
+    site.scan()
     site.execute("ALTER TABLE record RENAME TO loaded")
     site.execute("CREATE TABLE record AS SELECT * FROM loaded WHERE 0")
     site.requests.clear()
-    _send(site)
+    site.send()
 
     assert site.requests == []
     site.execute("DROP TABLE record")
@@ -648,9 +636,9 @@ def test_a_record_that_was_gone_for_a_moment_is_missed_when_it_really_goes(site:
         site.add(number)
     site.sync()
     site.remove(1)
-    _scan(site)
+    site.scan()
     site.add(1)
-    _send(site)
+    site.send()
     site.sync()
     site.remove(1)
 
@@ -798,42 +786,12 @@ def test_a_timestamp_from_the_future_does_not_blind_the_quick_look(site: Site) -
     assert site.title(1) == "Another title"
 
 
-def _scan(site: Site) -> None:
-    """The first half of a pass, as another process makes it."""
-    from syncd import cycle
-    from syncd.platforms import open_platform
-
-    account = site.settings.accounts[0]
-    platform = open_platform(account)
-    cycle.scan(account, platform, site.store, full=True)
-    platform.close()
-
-
-def _send(site: Site) -> None:
-    """The second half of a pass."""
-    from syncd.clock import SystemClock
-    from syncd.datacite.client import Client
-    from syncd.limiter import Limiter
-    from syncd.platforms import open_platform
-    from syncd.send import Sender
-
-    settings = site.settings
-    account = settings.accounts[0]
-    platform = open_platform(account)
-    client = Client(settings.datacite.base_url, account.id, "demo", "", 5)
-    limiter = Limiter(site.store.slots, settings.datacite, SystemClock())
-    limiter.prepare()
-    Sender(account, settings.datacite, platform, site.store, limiter, client, owner="test").run()
-    client.close()
-    platform.close()
-
-
 def test_a_touch_does_not_hide_what_a_worker_settled_meanwhile(site: Site) -> None:
     site.add(1)
-    _scan(site)
+    site.scan()
     noted = site.store.dois.of_records("DATACITE.DEMO", ["1"])["1"][0]
     site.edit(1, titles=NEW_TITLE)
-    _send(site)  # reads and sends the new title
+    site.send()  # reads and sends the new title
     site.edit(1, titles=[{"title": "A title"}])
     site.store.dois.touch([(noted, "the row as a scan in between read it")])
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from syncd import cycle
 from syncd.errors import BusyError
 from syncd.platforms.sql import SqlPlatform
 from syncd.sandbox import writes
@@ -30,10 +29,7 @@ def large_site(
         " SELECT i, '10.5072/r' || i, 'published', url, metadata, modified FROM n, record WHERE id = 1",
         count=RECORDS,
     )
-    settings = site.settings
-    platform = SqlPlatform(settings.accounts[0])
-    cycle.scan(settings.accounts[0], platform, site.store, full=True)
-    platform.close()
+    site.scan()
     # As if all of them had been sent.
     site.store.database.engine.dispose()
     with site.store.database.writing() as connection:

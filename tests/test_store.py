@@ -201,14 +201,38 @@ def test_the_lease_has_one_holder_and_passes_on_when_it_ends(store: Store) -> No
     assert runs.take_lease("scan", "a", MINUTE)
 
 
-def test_a_pause_holds_for_its_account_until_its_time_or_until_somebody_resumes(store: Store) -> None:
-    store.runs.pause("A", "credentials", "no", None)
-    store.runs.pause("host", "throttled", "slow", timedelta(milliseconds=-1))
+def test_a_pause_holds_for_its_account_until_somebody_resumes(store: Store) -> None:
+    store.runs.pause("A", "operator", "no", lambda _: None)
 
-    assert [pause.cause for pause in store.runs.pauses("A")] == ["credentials"]
-    assert store.runs.pauses("B") == []
+    assert [pause.cause for pause in store.runs.pauses("A")] == ["operator"]
+    assert store.runs.leave("A", MINUTE) is None
+    assert store.runs.leave("B", MINUTE) == ()
     assert store.runs.resume("A")
     assert not store.runs.resume("A")
+    assert store.runs.leave("A", MINUTE) == ()
+
+
+def test_when_a_pause_is_over_one_request_tries_and_the_others_go_on_waiting(store: Store) -> None:
+    lengths: list[int] = []
+
+    def at_once(attempts: int) -> timedelta:
+        lengths.append(attempts)
+        return timedelta(0)
+
+    store.runs.pause("host", "unreachable", "no route", at_once)
+    assert store.runs.leave("A", MINUTE) == ("host",)
+    assert store.runs.leave("B", MINUTE) is None
+    store.runs.pause("host", "unreachable", "no route", at_once)  # said by one that was on its way before
+    assert store.runs.leave("B", MINUTE) is None
+
+    store.runs.pause("host", "unreachable", "no route", at_once, tried=True)
+    assert store.runs.leave("B", MINUTE) == ("host",)
+    store.runs.end_wait(["host"])  # it had nothing to send
+    assert store.runs.leave("A", MINUTE) == ("host",)
+    assert store.runs.resume("host")
+
+    assert lengths == [1, 2]
+    assert store.runs.leave("B", MINUTE) == ()
 
 
 def test_the_state_is_bound_to_one_datacite_and_one_platform(store: Store) -> None:

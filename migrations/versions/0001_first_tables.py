@@ -109,6 +109,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text, nullable=False),
         sa.Column("since", Time, nullable=False),
         sa.Column("until", Time),
+        sa.Column("attempts", sa.Integer, nullable=False),
     )
     op.create_table(
         "syncd_lease",
@@ -124,8 +125,21 @@ def upgrade() -> None:
         sa.Column("platform", sa.Text, nullable=False),
         sa.Column("bound_at", Time, nullable=False),
     )
+    shift = op.create_table(
+        "syncd_shift",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("microseconds", sa.BigInteger, nullable=False),
+        sa.Column("epoch", sa.BigInteger, nullable=False),
+    )
+    op.bulk_insert(shift, [{"id": 1, "microseconds": 0, "epoch": 0}])
+    op.create_table(
+        "syncd_witness",
+        sa.Column("boot", sa.Text, primary_key=True),
+        sa.Column("monotonic", sa.Double, nullable=False),
+        sa.Column("steady", Time, nullable=False),
+    )
 
 
 def downgrade() -> None:
-    for table in ("fingerprint", "lease", "pause", "slot", "run", "write", "failure", "doi"):
+    for table in ("witness", "shift", "fingerprint", "lease", "pause", "slot", "run", "write", "failure", "doi"):
         op.drop_table(f"syncd_{table}")

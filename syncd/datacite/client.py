@@ -4,12 +4,10 @@ The caller holds a slot of the limiter for each call; nothing in here sends a se
 """
 
 import contextlib
-import ipaddress
 import json
 import ssl
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +15,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from syncd import __version__
+from syncd.clock import monotonic
+from syncd.config import is_loopback
+from syncd.datacite.deadline import Deadline, TooLateError, guard
 from syncd.datacite.request import Put, Write, path
 
 _CONNECT_SECONDS = 10.0
@@ -60,19 +61,39 @@ class NoAnswer:
 class Client:
     """Sends with one account's credentials, from the first request on: DataCite never challenges."""
 
-    def __init__(self, base_url: str, account_id: str, password: str, contact: str, timeout: float) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        account_id: str,
+        password: str,
+        contact: str,
+        timeout: float,
+        *,
+        monotonic: Callable[[], float] = monotonic,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Args: ``timeout``: for a whole request, in seconds; ``transport``: another network than the real one."""
         self._base_url = base_url
         self._timeout = timeout
+        self._transport = transport
+        self._monotonic = monotonic
+        self._deadline = Deadline(monotonic)
         self._auth = httpx.BasicAuth(account_id, password)
         self._agent = f"syncd/{__version__}" + (f" (mailto:{contact})" if contact else "")
         self._lock = threading.Lock()
         self._http = self._open()
 
-    def write(self, request: Write) -> Answer | NoAnswer:
-        """Send a write and wait for its answer."""
+    def write(self, request: Write, leave_by: float | None = None) -> Answer | NoAnswer:
+        """Send a write and wait for its answer.
+
+        Args:
+            request: What to send.
+            leave_by: The monotonic time after which its first byte may not leave any more: the slot and the
+                claim that cover it end some time after.
+        """
         body = request.body()
         query = _QUERY if isinstance(request, Put) else ""
-        return self._send(request.method, path(request.doi) + query, body)
+        return self._send(request.method, path(request.doi) + query, body, leave_by)
 
     def read(self, doi: str) -> Answer | NoAnswer:
         """Read one DOI from DataCite's database: own writes are visible at once."""
@@ -82,14 +103,18 @@ class Client:
         """Close all connections."""
         self._http.close()
 
-    def _send(self, method: str, target: str, body: bytes) -> Answer | NoAnswer:
+    def _send(self, method: str, target: str, body: bytes, leave_by: float | None = None) -> Answer | NoAnswer:
         headers = {"Content-Type": _MEDIA_TYPE} if body else {}
-        deadline = time.monotonic() + self._timeout
         http = self._http
         try:
-            with http.stream(method, target, content=body or None, headers=headers) as response:
-                return _read(response, deadline)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            with (
+                self._deadline.of(self._timeout, leave_by) as end,
+                http.stream(method, target, content=body or None, headers=headers) as response,
+            ):
+                return self._read(response, end)
+        except TooLateError as error:
+            return NoAnswer(_words(error), sent=False)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError) as error:
             return NoAnswer(_words(error), sent=False)
         except httpx.PoolTimeout as error:
             # A pool that is full of dead connections never recovers by itself (httpcore issue 1093).
@@ -99,8 +124,9 @@ class Client:
             return NoAnswer(_words(error), sent=True)
 
     def _open(self) -> httpx.Client:
-        return httpx.Client(
+        http = httpx.Client(
             base_url=self._base_url,
+            transport=self._transport,
             auth=self._auth,
             headers={"User-Agent": self._agent, "Accept": _MEDIA_TYPE},
             timeout=httpx.Timeout(self._timeout, connect=min(_CONNECT_SECONDS, self._timeout)),
@@ -108,8 +134,24 @@ class Client:
             follow_redirects=False,
             # The system's trust store, not the one that the library carries: a site may have its own CA.
             verify=ssl.create_default_context(),
-            trust_env=not _is_loopback(self._base_url),
+            trust_env=not is_loopback(urlsplit(self._base_url).hostname or ""),
         )
+        if self._transport is None:
+            guard(http, self._deadline)
+        return http
+
+    def _read(self, response: httpx.Response, end: float) -> Answer | NoAnswer:
+        """The whole body, unless it takes too long or is too large: a peer may send a byte every few seconds."""
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_bytes():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > _MAX_ANSWER_BYTES:
+                return NoAnswer(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes", sent=True)
+            if self._monotonic() > end:
+                return NoAnswer("the answer took longer than datacite.request_timeout", sent=True)
+        return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"".join(chunks))
 
     def _replace(self, broken: httpx.Client) -> None:
         with self._lock:
@@ -119,27 +161,5 @@ class Client:
             broken.close()
 
 
-def _read(response: httpx.Response, deadline: float) -> Answer | NoAnswer:
-    """The whole body, unless it takes too long or is too large: a peer may send a byte every few seconds."""
-    chunks: list[bytes] = []
-    size = 0
-    for chunk in response.iter_bytes():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > _MAX_ANSWER_BYTES:
-            return NoAnswer(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes", sent=True)
-        if time.monotonic() > deadline:
-            return NoAnswer("the answer took longer than datacite.request_timeout", sent=True)
-    return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"".join(chunks))
-
-
 def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _is_loopback(base_url: str) -> bool:
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

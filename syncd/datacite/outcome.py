@@ -56,6 +56,11 @@ class Deferred:
     host_wide: bool = False
     limited: bool = False
 
+    @property
+    def transient(self) -> bool:
+        """Whether it may befall any record at any time: the network, DataCite's servers, its firewall."""
+        return self.cause in ("throttled", "unreachable", "no_answer", "server_error", "bad_answer")
+
 
 @dataclass(frozen=True, slots=True)
 class Halted:

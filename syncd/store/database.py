@@ -1,19 +1,18 @@
 """One engine on the state database, with the habits that make it safe: who waits, what is durable, whose clock."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, literal, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from syncd.clock import Clock
 from syncd.errors import ConfigurationError, StateError
 from syncd.logs import without_password
+from syncd.store.steady import SteadyTime
 
 _BUSY_MILLISECONDS = 30_000
 _POOL = 40
@@ -29,6 +28,7 @@ class Database:
             hint = "such as sqlite:////var/lib/syncd/state.db or postgresql://user@host/database"
             raise ConfigurationError(f"state.url is not a database address: {error}", hint=hint) from error
         self._clock = clock
+        self.steady = SteadyTime(clock, host_clock=self.is_sqlite)
 
     @property
     def is_sqlite(self) -> bool:
@@ -36,7 +36,7 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     def now(self, connection: Connection) -> datetime:
-        """The one time that slots, claims and leases are measured with."""
+        """The wall clock that all processes share, for what people read; ``steady`` is for what is measured."""
         if self.is_sqlite:
             return self._clock.now()
         now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
@@ -61,13 +61,6 @@ class Database:
         """
         with _explained(), self.engine.connect() as connection:
             yield connection.execution_options(syncd_reading=True)
-
-
-def insert_ignoring(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Insert, unless another process was quicker; returns how many rows were ours."""
-    dialect_insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-    statement = dialect_insert(table).values([dict(row) for row in rows]).on_conflict_do_nothing()
-    return len(connection.execute(statement.returning(literal(1))).all())
 
 
 @contextmanager

@@ -142,7 +142,7 @@ class Dois:
     def claim(self, account: str, owner: str, *, duration: timedelta, grace: timedelta) -> Claim | None:
         """Take the most urgent DOI that is due, so that nobody else works on it until ``duration`` is over."""
         with self._database.writing() as connection:
-            now = self._database.now(connection)
+            now = self._database.steady.corrected(connection)
             due = (
                 select(doi.c.id)
                 .where(
@@ -172,7 +172,7 @@ class Dois:
             False when the claim is not ours any more, or not for ``time_left``; then nothing may be sent.
         """
         with self._database.writing() as connection:
-            now = self._database.now(connection)
+            now = self._database.steady.corrected(connection)
             values = {"unsure_since": now, "synced_digest": null(), "synced_attributes": null()}
             ours = and_(_ours(claim), doi.c.claim_until > now + time_left)
             return connection.execute(update(doi).where(ours).values(values)).rowcount == 1
@@ -200,7 +200,7 @@ class Dois:
                 still_gone = and_(_ours(claim), doi.c.desired_digest == GONE_DIGEST)
                 if connection.execute(delete(doi).where(still_gone)).rowcount == 1:
                     return True
-            values = _settled(claim, settlement, now)
+            values = _settled(claim, settlement, now, self._database.steady.corrected(connection))
             return connection.execute(update(doi).where(_ours(claim)).values(values)).rowcount == 1
 
 
@@ -346,7 +346,7 @@ def _claim(row: Row[Any], owner: str) -> Claim:
     )
 
 
-def _settled(claim: Claim, settlement: Settlement, now: datetime) -> dict[str, Any]:
+def _settled(claim: Claim, settlement: Settlement, now: datetime, steady: datetime) -> dict[str, Any]:
     held, failed = settlement.held, settlement.failed
     quarantine = settlement.desired_digest or f"row:{settlement.row_digest}"
     values: dict[str, Any] = {
@@ -358,8 +358,8 @@ def _settled(claim: Claim, settlement: Settlement, now: datetime) -> dict[str, A
         "claim_owner": None,
         "claim_until": None,
     }
-    if held.sure:
-        values["unsure_since"] = None
+    # The grace time begins when we gave up waiting: until then the request was ours to answer for.
+    values["unsure_since"] = None if held.sure else steady
     if settlement.verified:
         values["verified_at"] = now
     # The rest is about the content that the worker read. If a scan noted another one since the claim, the
@@ -370,7 +370,7 @@ def _settled(claim: Claim, settlement: Settlement, now: datetime) -> dict[str, A
         "desired_state": settlement.desired_state,
         "row_digest": settlement.row_digest,
         "attempts": settlement.attempts,
-        "next_try_at": None if settlement.retry_in is None else now + settlement.retry_in,
+        "next_try_at": None if settlement.retry_in is None else steady + settlement.retry_in,
         "cause": failed.cause if failed else None,
         "message": failed.message if failed else None,
         "quarantined_digest": quarantine if settlement.quarantine else None,

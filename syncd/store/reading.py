@@ -109,6 +109,10 @@ class Reading:
             ).one_or_none()
             if row is None:
                 return None
+            shown = dict(row._mapping)
+            for moment in _STEADY_COLUMNS:
+                if shown[moment] is not None:
+                    shown[moment] = self._database.steady.wall(connection, shown[moment])
             history = {
                 label: [
                     _plain(entry._mapping)
@@ -121,7 +125,7 @@ class Reading:
                 ]
                 for label, table in (("writes", write), ("failures", failure))
             }
-        return {**_plain(row._mapping), **history}
+        return {**_plain(shown), **history}
 
     def last_runs(self, account: str) -> list[dict[str, Any]]:
         """The newest run of each kind."""
@@ -131,6 +135,7 @@ class Reading:
             return [_plain(row._mapping) for row in connection.execute(query)]
 
 
+_STEADY_COLUMNS = ("unsure_since", "next_try_at", "claim_until")
 _JSON_COLUMNS = ("synced_attributes", "attributes", "counts", "watermark")
 
 

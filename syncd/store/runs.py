@@ -1,15 +1,16 @@
 """Bookkeeping around the cycle: runs with their watermark, leases, pauses, and what the store is bound to."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from syncd.errors import SafetyError
-from syncd.store.database import Database, insert_ignoring
+from syncd.store.database import Database
+from syncd.store.insert import insert_ignoring
 from syncd.store.tables import fingerprint, lease, pause, run
 
 HOST = "host"
@@ -18,13 +19,19 @@ HOST = "host"
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Why nothing is sent for an account, or for all of them."""
+    """Why nothing is sent for an account, or for all of them.
+
+    Attributes:
+        until: When one request tries again; None: not before somebody resumes it.
+        attempts: How many tries in a row failed.
+    """
 
     scope: str
     cause: str
     message: str
     since: datetime
     until: datetime | None
+    attempts: int
 
 
 class Runs:
@@ -66,7 +73,7 @@ class Runs:
     def take_lease(self, name: str, holder: str, duration: timedelta) -> bool:
         """Become the only one who does ``name`` for a while, or stay it; False: another one is."""
         with self._database.writing() as connection:
-            now = self._database.now(connection)
+            now = self._database.steady.corrected(connection)
             until = now + duration
             mine_or_over = (lease.c.name == name) & ((lease.c.holder == holder) | (lease.c.until <= now))
             values = {"holder": holder, "until": until, "epoch": lease.c.epoch + 1}
@@ -81,20 +88,79 @@ class Runs:
         """Let the next one begin at once."""
         with self._database.writing() as connection:
             mine = (lease.c.name == name) & (lease.c.holder == holder)
-            connection.execute(update(lease).where(mine).values(until=self._database.now(connection)))
+            connection.execute(update(lease).where(mine).values(until=self._database.steady.corrected(connection)))
 
-    def pause(self, scope: str, cause: str, message: str, duration: timedelta | None) -> None:
-        """Send nothing for ``scope`` (an account, or ``HOST``); None: until somebody resumes it."""
+    def pause(
+        self,
+        scope: str,
+        cause: str,
+        message: str,
+        duration: Callable[[int], timedelta | None],
+        *,
+        tried: bool = False,
+    ) -> Pause:
+        """Send nothing for ``scope`` (an account, or ``HOST``) for a while; then one request tries again.
+
+        Args:
+            scope: What rests.
+            cause: Why, in the stable word.
+            message: Why, in DataCite's or our words.
+            duration: From how many tries in a row failed to how long; None: until somebody resumes it.
+            tried: The caller's was the one request that ``leave`` allowed. Others that were on their way only
+                say again what is known, and change nothing.
+        """
         with self._database.writing() as connection:
-            now = self._database.now(connection)
+            wall = self._database.now(connection)
+            steady = self._database.steady.corrected(connection)
+            found = connection.execute(select(pause).where(pause.c.scope == scope).with_for_update()).one_or_none()
+            if found is not None and found.cause != cause:
+                found = None
+            if found is not None and not tried and (found.until is None or found.until > steady):
+                return self._shown(connection, found)  # another worker's request told the same before
+            attempts = 1 if found is None else found.attempts + 1
+            rest = duration(attempts)
             values = {
                 "cause": cause,
                 "message": message,
-                "since": now,
-                "until": now + duration if duration else None,
+                "since": wall if found is None else found.since,
+                "until": None if rest is None else steady + rest,
+                "attempts": attempts,
             }
             if connection.execute(update(pause).where(pause.c.scope == scope).values(values)).rowcount == 0:
                 insert_ignoring(connection, pause, [{"scope": scope, **values}])
+            row = connection.execute(select(pause).where(pause.c.scope == scope)).one()
+            return self._shown(connection, row)
+
+    def leave(self, account: str, probe: timedelta) -> tuple[str, ...] | None:
+        """Whether something may be sent for an account now.
+
+        Args:
+            account: For which.
+            probe: How long one request may take that tries whether a pause can end.
+
+        Returns:
+            None when it may not. Otherwise the scopes whose pause is over by time: exactly one caller gets
+            them, for one request, and says afterwards how it went (``resume`` or ``pause``).
+        """
+        concerned = pause.c.scope.in_([account, HOST])
+        with self._database.reading() as connection:
+            if not connection.execute(select(pause.c.scope).where(concerned)).first():
+                return ()
+        with self._database.writing() as connection:
+            steady = self._database.steady.corrected(connection)
+            rows = connection.execute(select(pause).where(concerned).with_for_update()).all()
+            if any(row.until is None or row.until > steady for row in rows):
+                return None
+            scopes = tuple(row.scope for row in rows)
+            connection.execute(update(pause).where(pause.c.scope.in_(scopes)).values(until=steady + probe))
+            return scopes
+
+    def end_wait(self, scopes: Sequence[str]) -> None:
+        """Let the next request try at once whether these pauses can end."""
+        with self._database.writing() as connection:
+            steady = self._database.steady.corrected(connection)
+            due = pause.c.scope.in_(scopes) & pause.c.until.is_not(None)
+            connection.execute(update(pause).where(due).values(until=steady))
 
     def resume(self, scope: str) -> bool:
         """End a pause; returns whether there was one."""
@@ -102,13 +168,16 @@ class Runs:
             return connection.execute(delete(pause).where(pause.c.scope == scope)).rowcount > 0
 
     def pauses(self, account: str | None = None) -> list[Pause]:
-        """The pauses that hold now, all or the ones that concern one account."""
+        """The pauses that hold, all or the ones that concern one account; ``until`` as the wall clock has it."""
+        query = select(pause).order_by(pause.c.since, pause.c.scope)
+        if account is not None:
+            query = query.where(pause.c.scope.in_([account, HOST]))
         with self._database.reading() as connection:
-            now = self._database.now(connection)
-            query = select(pause).where(pause.c.until.is_(None) | (pause.c.until > now)).order_by(pause.c.since)
-            if account is not None:
-                query = query.where(pause.c.scope.in_([account, HOST]))
-            return [Pause(**row._mapping) for row in connection.execute(query)]
+            return [self._shown(connection, row) for row in connection.execute(query).all()]
+
+    def _shown(self, connection: Connection, row: Row[Any]) -> Pause:
+        until = None if row.until is None else self._database.steady.wall(connection, row.until)
+        return Pause(row.scope, row.cause, row.message, row.since, until, row.attempts)
 
     def bind(self, account: str, host: str, platform: str) -> None:
         """Tie the account's state to one DataCite and one platform database, for ever, on first use.

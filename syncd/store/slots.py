@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from syncd.store.database import Database, insert_ignoring
+from syncd.store.database import Database
+from syncd.store.insert import insert_ignoring
 from syncd.store.tables import slot
 
 
@@ -25,7 +26,7 @@ class Taken:
 
 
 class Slots:
-    """Takes and gives back slots, by the database's clock."""
+    """Takes and gives back slots, by steady time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,7 +39,7 @@ class Slots:
         any slot can be held comes from a clock that was wrong and is brought back.
         """
         with self._database.writing() as connection:
-            now = self._database.now(connection)
+            now = self._database.steady.corrected(connection)
             latest = now + hold
             connection.execute(update(slot).where(slot.c.free_at > latest).values(free_at=latest))
             numbers = connection.execute(select(slot.c.number).order_by(slot.c.free_at, slot.c.number)).scalars()
@@ -65,7 +66,7 @@ class Slots:
             The slot, or how long to wait until one may be free.
         """
         with self._database.writing() as connection:
-            now = self._database.now(connection)
+            now = self._database.steady.corrected(connection)
             if keep_free and self._free(connection, now) <= keep_free:
                 return self._wait(connection, now, keep_free)
             longest_free = (
@@ -85,7 +86,14 @@ class Slots:
     def finish(self, taken: Taken, rest: timedelta) -> None:
         """The request is over: the slot rests for one window from now."""
         with self._database.writing() as connection:
-            self._free_at(connection, taken, self._database.now(connection) + rest)
+            self._free_at(connection, taken, self._database.steady.corrected(connection) + rest)
+
+    def rest_some(self, count: int, rest: timedelta) -> None:
+        """Let so many of the free slots rest as if they had been used: somebody else behind this address was."""
+        with self._database.writing() as connection:
+            now = self._database.steady.corrected(connection)
+            free = select(slot.c.number).where(slot.c.free_at <= now).order_by(slot.c.free_at).limit(count)
+            connection.execute(update(slot).where(slot.c.number.in_(free)).values(free_at=now + rest))
 
     def give_back(self, taken: Taken) -> None:
         """Nothing was sent through this slot: it is as free as it was."""
@@ -95,7 +103,7 @@ class Slots:
     def in_use(self) -> tuple[int, int]:
         """How many slots rest or are taken, and how many there are."""
         with self._database.reading() as connection:
-            now = self._database.now(connection)
+            now = self._database.steady.read(connection)
             total = connection.execute(select(func.count()).select_from(slot)).scalar_one()
             return total - self._free(connection, now), total
 

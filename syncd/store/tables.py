@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     Index,
     Integer,
     MetaData,
@@ -43,6 +44,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+SteadyDateTime = UtcDateTime
+"""A moment of steady time (``store.steady``): to be compared and counted with, not to be shown as it is."""
+
+
 doi = Table(
     "syncd_doi",
     metadata,
@@ -57,11 +62,11 @@ doi = Table(
     Column("synced_state", Text, nullable=False),
     Column("synced_attributes", Text, comment="JSON: attribute to digest; null: unknown"),
     Column("resolves", Boolean, nullable=False, default=True),
-    Column("unsure_since", UtcDateTime, comment="a request left and its answer is not settled"),
+    Column("unsure_since", SteadyDateTime, comment="a request left and its answer is not settled"),
     Column("changed_at", UtcDateTime, comment="of the oldest unsent change"),
     Column("lane", SmallInteger, nullable=False, default=1),
     Column("attempts", Integer, nullable=False, default=0),
-    Column("next_try_at", UtcDateTime),
+    Column("next_try_at", SteadyDateTime),
     Column("cause", Text),
     Column("message", Text),
     Column("quarantined_digest", Text, comment="not sent again while the desired digest is this one"),
@@ -69,7 +74,7 @@ doi = Table(
     Column("rival_key", Text, comment="the other record that claims this DOI"),
     Column("claim_owner", Text),
     Column("claim_number", BigInteger, nullable=False, default=0),
-    Column("claim_until", UtcDateTime),
+    Column("claim_until", SteadyDateTime),
     Column("gone_at", UtcDateTime, comment="a full scan did not find the record"),
     Column("noted_at", UtcDateTime, nullable=False),
     Column("verified_at", UtcDateTime, comment="DataCite last confirmed"),
@@ -146,7 +151,7 @@ slot = Table(
     "syncd_slot",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("free_at", UtcDateTime, nullable=False),
+    Column("free_at", SteadyDateTime, nullable=False),
     Index("syncd_slot_free_at", "free_at"),
 )
 
@@ -157,7 +162,8 @@ pause = Table(
     Column("cause", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("since", UtcDateTime, nullable=False),
-    Column("until", UtcDateTime, comment="null: until an operator resumes"),
+    Column("until", SteadyDateTime, comment="then one request tries again; null: until an operator resumes"),
+    Column("attempts", Integer, nullable=False, default=1, comment="tries in a row that failed"),
 )
 
 lease = Table(
@@ -165,7 +171,7 @@ lease = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("holder", Text, nullable=False),
-    Column("until", UtcDateTime, nullable=False),
+    Column("until", SteadyDateTime, nullable=False),
     Column("epoch", BigInteger, nullable=False),
 )
 
@@ -176,4 +182,20 @@ fingerprint = Table(
     Column("host", Text, nullable=False),
     Column("platform", Text, nullable=False),
     Column("bound_at", UtcDateTime, nullable=False),
+)
+
+shift = Table(
+    "syncd_shift",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="one row: 1"),
+    Column("microseconds", BigInteger, nullable=False, comment="steady time less the database's clock"),
+    Column("epoch", BigInteger, nullable=False, comment="how often it was changed"),
+)
+
+witness = Table(
+    "syncd_witness",
+    metadata,
+    Column("boot", Text, primary_key=True, comment="a machine since it was started"),
+    Column("monotonic", Double, nullable=False, comment="its own clock, in seconds"),
+    Column("steady", SteadyDateTime, nullable=False, comment="steady time at that moment"),
 )
