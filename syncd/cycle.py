@@ -11,6 +11,7 @@ Both halves can stop at any instruction: everything that matters is in the state
 query, not a queue.
 """
 
+import logging
 import os
 import random
 import socket
@@ -34,6 +35,7 @@ from syncd.store.runs import Runs
 _log = structlog.get_logger()
 
 FULL, CHANGED, SEND = "full", "changed", "send"
+_WORTH_A_NEW_PLACE = 1000
 _ENDED_BY_HAND = ("credentials", "unreachable", "no_answer", "server_error", "bad_answer")
 
 
@@ -109,22 +111,35 @@ def run(
     clock = clock or SystemClock()
     datacite = settings.datacite
     secret = account.secret()
-    platform = open_platform(account)
+    platform = open_platform(account, clock)
     client = Client(datacite.base_url, account.id, secret, datacite.contact, datacite.request_timeout)
     parts = Parts(account, datacite, platform, store, client, clock, _process_name(), **others)
     try:
         _end_pauses_that_end_by_trying(store.runs, account.id)
-        return one_pass(parts, full=full, accept_missing=accept_missing)
+        return one_pass(parts, prepare(parts), full=full, accept_missing=accept_missing)
     finally:
         client.close()
         platform.close()
 
 
-def one_pass(parts: Parts, *, full: bool, accept_missing: bool = False) -> Report:
+def prepare(parts: Parts) -> Limiter:
+    """Once for a process, before its first pass: whose state this is, and as many slots as configured.
+
+    Raises:
+        SafetyError: The state was made with another DataCite or another platform database.
+    """
+    parts.store.runs.bind(parts.account.id, parts.datacite.base_url, parts.platform.identity)
+    limiter = Limiter(parts.store.slots, parts.datacite, parts.clock)
+    limiter.prepare()
+    return limiter
+
+
+def one_pass(parts: Parts, limiter: Limiter, *, full: bool, accept_missing: bool = False) -> Report:
     """Scan one account and send until nothing is due.
 
     Args:
         parts: What it works with.
+        limiter: Where its slots come from (see ``prepare``).
         full: Look at every record; otherwise at those whose timestamps moved, where the platform can tell
             and an earlier full scan left a watermark.
         accept_missing: Go on although half of the records, or all, are missing.
@@ -132,9 +147,6 @@ def one_pass(parts: Parts, *, full: bool, accept_missing: bool = False) -> Repor
     Raises:
         SyncdError: The pass could not go on; what was settled until then stays.
     """
-    parts.store.runs.bind(parts.account.id, parts.datacite.base_url, parts.platform.identity)
-    limiter = Limiter(parts.store.slots, parts.datacite, parts.clock)
-    limiter.prepare()
     counts = scan(parts, full=full, accept_missing=accept_missing)
     return Report(parts.account.id, counts, send(parts, limiter))
 
@@ -144,23 +156,28 @@ def scan(parts: Parts, *, full: bool, accept_missing: bool = False) -> ScanCount
     account, platform, runs = parts.account, parts.platform, parts.store.runs
     since = runs.watermark(account.id)
     full = full or since is None or not platform.finds_changes
-    look = Scan(account, platform, parts.store)
+    look = Scan(account, platform, parts.store, parts.clock)
     parts.tell(look.counts)
-    run_id = runs.start(account.id, FULL if full else CHANGED)
+    run = runs.begin(account.id, FULL if full else CHANGED, at_once=full)
+    result, watermark = "failed", None
     try:
-        finished = look.run(
+        if look.run(
             full=full, since=since, holder=parts.process, accept_missing=accept_missing, stopping=parts.stopping
-        )
-    except Exception:
-        runs.finish(run_id, "failed", asdict(look.counts))
-        raise
-    if not finished:
-        runs.finish(run_id, "failed", asdict(look.counts))
-        return look.counts
-    # A quick look that saw nothing keeps the place it began at.
-    watermark = platform.watermark if platform.watermark is not None else since
-    runs.finish(run_id, "done", asdict(look.counts), watermark)
-    _log.info("scan.finished", account=account.id, kind=FULL if full else CHANGED, **asdict(look.counts))
+        ):
+            # A quick look that saw nothing keeps the place it began at.
+            result, watermark = "done", since if platform.watermark is None else platform.watermark
+    finally:
+        # An old watermark is a safe one; it moves before reading again costs much.
+        quiet = not look.counts.changed and look.counts.records < _WORTH_A_NEW_PLACE
+        run.end(result, asdict(look.counts), watermark, quiet=quiet and result == "done")
+    _log.log(
+        logging.DEBUG if quiet and not full else logging.INFO,
+        "scan.finished",
+        account=account.id,
+        kind=run.kind,
+        result=result,
+        **asdict(look.counts),
+    )
     return look.counts
 
 
@@ -179,7 +196,7 @@ def send(parts: Parts, limiter: Limiter) -> SendCounts:
         together=parts.together,
     )
     parts.tell(sender.counts)
-    run_id = parts.store.runs.start(parts.account.id, SEND)
+    run = parts.store.runs.begin(parts.account.id, SEND, at_once=False)
     result = "failed"
     try:
         sender.run()
@@ -189,8 +206,9 @@ def send(parts: Parts, limiter: Limiter) -> SendCounts:
             name: int(getattr(sender.counts, name))
             for name in ("requests", "accepted", "rejected", "deferred", "unneeded")
         }
-        parts.store.runs.finish(run_id, result, counts)
-    _log.info("send.finished", account=parts.account.id, **counts)
+        idle = not any(counts.values())
+        run.end(result, counts, quiet=idle and result == "done")
+    _log.log(logging.DEBUG if idle else logging.INFO, "send.finished", account=parts.account.id, **counts)
     return sender.counts
 
 

@@ -3,7 +3,8 @@
 A slot is taken before a request leaves and comes free one window after the request is over. A request
 arrives at DataCite between the two, so two arrivals through one slot are at least a window apart, and N slots
 cannot put N + 1 arrivals into one window: whatever the latency, the jitter or the number of processes. A
-crash leaves the slot taken for time-out and window together. The slots live in the state database, which
+crash leaves the slot taken for time-out and window together. A request without an answer may arrive after the
+client gave up, so its slot rests the grace time longer. The slots live in the state database, which
 all processes behind one address share, and are measured with its steady time (``store.steady``).
 """
 
@@ -25,10 +26,11 @@ _LONGEST_NAP = 5.0
 class Slot:
     """The right to have one request on its way; unused, it is given back at the end."""
 
-    def __init__(self, slots: Slots, taken: Taken, rest: timedelta, clock: Clock) -> None:
+    def __init__(self, slots: Slots, taken: Taken, rest: timedelta, late: timedelta, clock: Clock) -> None:
         self._slots = slots
         self._taken = taken
         self._rest = rest
+        self._late = late
         self._taken_at = clock.monotonic()
         self._clock = clock
         self._used = False
@@ -53,13 +55,17 @@ class Slot:
         """The monotonic time by which the request must have left."""
         return self._taken_at + _CRASH_SECONDS / 2
 
-    def end(self) -> None:
-        """The request is over, or there was none; a second call changes nothing."""
+    def end(self, *, answered: bool = False) -> None:
+        """The request is over, or there was none; a second call changes nothing.
+
+        Args:
+            answered: Its answer came, so it has certainly arrived by now.
+        """
         if self._ended:
             return
         self._ended = True
         if self._used:
-            self._slots.finish(self._taken, self._rest)
+            self._slots.finish(self._taken, self._rest if answered else self._rest + self._late)
         else:
             self._slots.give_back(self._taken)
 
@@ -73,7 +79,8 @@ class Limiter:
         window = settings.window
         # Clocks that part slowly add up over a window, so the margin is a share of it.
         self._rest = timedelta(seconds=window + MARGIN_SECONDS * window / _DESIGNED_FOR_SECONDS)
-        self._hold = self._rest + timedelta(seconds=settings.request_timeout + _CRASH_SECONDS)
+        self._late = timedelta(seconds=settings.grace)
+        self._hold = self._rest + self._late + timedelta(seconds=settings.request_timeout + _CRASH_SECONDS)
         self._count = settings.slots
         # Mass work leaves some slots, so that a publish need not wait for the window.
         reserve = min(_RESERVE, settings.slots // 10)
@@ -95,7 +102,7 @@ class Limiter:
         if taken is None:
             yield None
             return
-        slot = Slot(self._slots, taken, self._rest, self._clock)
+        slot = Slot(self._slots, taken, self._rest, self._late, self._clock)
         try:
             yield slot
         finally:

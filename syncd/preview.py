@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from syncd.clock import SystemClock
 from syncd.config import AccountSettings
 from syncd.datacite.request import Delete, Put
 from syncd.model import Desired, Held, Problem, State
@@ -48,7 +49,7 @@ def preview(
     policy = Policy(account.source.withdrawn_drafts == "keep", account.source.hide_reason)
     seen: set[str] = set()
     store.runs.check_bound(account.id, host, platform.identity)
-    scan = Scan(account, platform, store)
+    scan = Scan(account, platform, store, SystemClock())
     for findings in scan.differences(full=True):
         if not accept_missing:
             scan.refuse_an_emptied_source(findings)

@@ -12,18 +12,20 @@ from datetime import timedelta
 import structlog
 
 from syncd.causes import CAUSES
+from syncd.clock import Clock
 from syncd.config import AccountSettings
 from syncd.datacite.validation import doi_problem, looks_like_doi, owned
 from syncd.errors import BusyError, SafetyError
 from syncd.model import Desired, Problem, Row, State
 from syncd.platforms import Platform
 from syncd.store import Store
-from syncd.store.facts import FOREIGN, GONE_DIGEST, LANE_STATE, LANE_UPDATE, Note, Stored
+from syncd.store.facts import FOREIGN, GONE_DIGEST, LANE_BACKFILL, LANE_STATE, LANE_UPDATE, Note, Stored
 
 _log = structlog.get_logger()
 _LEASE = timedelta(minutes=10)
 _HALF_GONE_FROM = 3
 _NOTES_AT_ONCE = 1000
+_MASS_FROM = 300
 DUPLICATE = "doi_duplicate"
 
 
@@ -70,12 +72,14 @@ class ScanCounts:
 class Scan:
     """One look at a platform's records."""
 
-    def __init__(self, account: AccountSettings, platform: Platform, store: Store) -> None:
+    def __init__(self, account: AccountSettings, platform: Platform, store: Store, clock: Clock) -> None:
         self._account = account
+        self._clock = clock
+        self._leased_at = 0.0
         self._platform = platform
         self._store = store
         self.counts = ScanCounts()
-        self._seen = _Seen(store.dois.highest_id(account.id))
+        self._seen = _Seen(0)
         self._found = 0
 
     def differences(self, *, full: bool, since: object = None) -> Iterator[list[Finding]]:
@@ -86,6 +90,8 @@ class Scan:
             since: Otherwise: the watermark from which changes are asked for.
         """
         pages = self._platform.all() if full else self._platform.changed(since)
+        if full:
+            self._seen = _Seen(self._store.dois.highest_id(self._account.id))
         for page in pages:
             yield self._examine(page)
         if full:
@@ -108,20 +114,37 @@ class Scan:
         """
         lease = f"scan:{self._account.id}"
         runs = self._store.runs
+        if not full and self._nothing_new(since):
+            return True  # the usual end of a quick look: nothing is written, not even a lease
+        self._leased_at = self._clock.monotonic()
         if not runs.take_lease(lease, holder, _LEASE):
             raise BusyError(f"another process scans {self._account.id} now", hint="try again in a few minutes")
         try:
             for findings in self.differences(full=full, since=since):
                 if not accept_missing:
                     self.refuse_an_emptied_source(findings)
-                self._note(findings)
-                if not runs.take_lease(lease, holder, _LEASE):
+                if not self._keep(lease, holder):
                     raise BusyError(f"the lease of this scan of {self._account.id} was lost", hint="run it again")
+                self._note(findings)
                 if stopping():
                     return False
             return True
         finally:
             runs.release_lease(lease, holder)
+
+    def _nothing_new(self, since: object) -> bool:
+        look = Scan(self._account, self._platform, self._store, self._clock)
+        if any(look.differences(full=False, since=since)):
+            return False
+        self.counts.records = self.counts.untouched = look.counts.records
+        return True
+
+    def _keep(self, lease: str, holder: str) -> bool:
+        """Stay the only one, without a write for every page."""
+        if self._clock.monotonic() - self._leased_at < _LEASE.total_seconds() / 4:
+            return True
+        self._leased_at = self._clock.monotonic()
+        return self._store.runs.take_lease(lease, holder, _LEASE)
 
     def _examine(self, page: Sequence[Row]) -> list[Finding]:
         self.counts.records += len(page)
@@ -216,6 +239,7 @@ class Scan:
     def _note(self, findings: Sequence[Finding]) -> None:
         touched = [one for one in findings if one.same_content]
         changed = [one for one in findings if not one.same_content]
+        changed = [_in_lane(one, self.counts.changed + number) for number, one in enumerate(changed)]
         self.counts.touched += len(touched)
         self.counts.changed += sum(not one.note.gone for one in changed)
         self.counts.set_aside += sum(one.note.quarantine is not None for one in changed)
@@ -243,6 +267,20 @@ class _Seen:
 
     def __contains__(self, row_id: int) -> bool:
         return bool(self._bits[row_id >> 3] & 1 << (row_id & 7))
+
+
+def _in_lane(finding: Finding, before: int) -> Finding:
+    """What a scan finds beyond the usual is mass work and waits behind it; what is to be hidden never waits.
+
+    Args:
+        finding: What differs.
+        before: How many the scan had found before this one.
+    """
+    note = finding.note
+    hides = note.lane == LANE_STATE and note.desired_state is not State.FINDABLE
+    if before < _MASS_FROM or note.gone or hides:
+        return finding
+    return replace(finding, note=replace(note, lane=LANE_BACKFILL))
 
 
 def note_of(row: Row, mapped: Desired | Problem, stored: Stored | None, account: AccountSettings) -> Note:

@@ -241,7 +241,7 @@ class Sender:
 
     def _send(self, claim: Claim, turn: Turn, request: Write, slot: Slot, probed: Probed) -> bool:
         answer = self._client.write(request, slot.leave_by)
-        slot.end()
+        slot.end(answered=isinstance(answer, Answer) or not answer.sent)
         self.counts.add("requests")
         outcome = judge(request, claim.held, answer, self._account.id)
         probing = bool(probed)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from syncd.clock import SystemClock
 from syncd.errors import BusyError
 from syncd.platforms.sql import SqlPlatform
 from syncd.sandbox import writes
@@ -89,7 +90,7 @@ def test_the_plan_writes_nothing_and_sends_nothing(site: Site) -> None:
     site.remove(4)
     site.requests.clear()
     settings = site.settings
-    platform = SqlPlatform(settings.accounts[0])
+    platform = SqlPlatform(settings.accounts[0], SystemClock())
     before = _everything(site)
 
     planned = {one.doi: one for one in preview(settings.accounts[0], platform, site.store, host=site.sandbox.address)}
@@ -118,7 +119,7 @@ def test_the_plan_says_what_the_pass_then_does(site: Site) -> None:
     site.remove(5)
     site.remove(6)
     settings = site.settings
-    platform = SqlPlatform(settings.accounts[0])
+    platform = SqlPlatform(settings.accounts[0], SystemClock())
     planned = sorted(
         (one.doi, one.attributes, one.bytes)
         for one in preview(settings.accounts[0], platform, site.store, host=site.sandbox.address)
@@ -141,7 +142,7 @@ def test_the_plan_sets_aside_what_the_pass_would_for_its_size(site: Site) -> Non
 
     site.add(1, descriptions=[{"description": "x" * (10 * 1024 * 1024), "descriptionType": "Abstract"}])
     settings = site.settings
-    platform = SqlPlatform(settings.accounts[0])
+    platform = SqlPlatform(settings.accounts[0], SystemClock())
 
     (planned,) = preview(settings.accounts[0], platform, site.store, host=site.sandbox.address)
 

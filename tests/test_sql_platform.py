@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from syncd.clock import SystemClock
 from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError, PlatformError
 from syncd.model import Desired, Problem, State
@@ -50,7 +51,7 @@ class Thing:
             "prefixes": ["10.5072"],
             "source": {"url": self.url, "states": {"published": "findable"}, "page_size": 4, **queries, **source},
         }
-        return SqlPlatform(AccountSettings.model_validate(settings))
+        return SqlPlatform(AccountSettings.model_validate(settings), SystemClock())
 
 
 @pytest.fixture(params=KINDS)
@@ -279,7 +280,7 @@ def test_missing_columns_and_wrong_sql_are_mistakes_of_the_configuration(thing: 
 def test_a_database_that_is_not_there_is_no_mistake_of_the_configuration(database: Callable[[str], str]) -> None:
     url = database("postgresql").replace("?host=", "?host=/nowhere")
     settings = {"id": "A.B", "prefixes": ["10.5072"], "source": {"url": url, "all": SELECT, "one": "x :key"}}
-    platform = SqlPlatform(AccountSettings.model_validate(settings))
+    platform = SqlPlatform(AccountSettings.model_validate(settings), SystemClock())
 
     with pytest.raises(PlatformError, match="cannot be read"):
         list(platform.all())

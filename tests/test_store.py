@@ -247,7 +247,7 @@ def test_the_state_is_bound_to_one_datacite_and_one_platform(store: Store) -> No
 
 def test_the_watermark_is_the_one_of_the_last_scan_that_ended_well(store: Store) -> None:
     for result, watermark in (("done", "1"), ("failed", "2"), ("done", None)):
-        store.runs.finish(store.runs.start("A", "full"), result, {}, watermark)
+        store.runs.begin("A", "full", at_once=True).end(result, {}, watermark)
 
     assert store.runs.watermark("A") == "1"
     assert store.runs.watermark("B") is None

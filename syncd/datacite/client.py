@@ -77,7 +77,7 @@ class Client:
         self._timeout = timeout
         self._transport = transport
         self._monotonic = monotonic
-        self._deadline = Deadline(monotonic)
+        self.deadline = Deadline(monotonic)
         self._auth = httpx.BasicAuth(account_id, password)
         self._agent = f"syncd/{__version__}" + (f" (mailto:{contact})" if contact else "")
         self._lock = threading.Lock()
@@ -108,7 +108,7 @@ class Client:
         http = self._http
         try:
             with (
-                self._deadline.of(self._timeout, leave_by) as end,
+                self.deadline.of(self._timeout, leave_by) as end,
                 http.stream(method, target, content=body or None, headers=headers) as response,
             ):
                 return self._read(response, end)
@@ -133,11 +133,11 @@ class Client:
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
             follow_redirects=False,
             # The system's trust store, not the one that the library carries: a site may have its own CA.
-            verify=ssl.create_default_context(),
+            verify=ssl.create_default_context() if self._transport is None else False,
             trust_env=not is_loopback(urlsplit(self._base_url).hostname or ""),
         )
         if self._transport is None:
-            guard(http, self._deadline)
+            guard(http, self.deadline)
         return http
 
     def _read(self, response: httpx.Response, end: float) -> Answer | NoAnswer:

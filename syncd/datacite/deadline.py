@@ -6,8 +6,8 @@ the first byte of a request leaves only while the slot and the claim behind it s
 
 import contextlib
 import ssl
-import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import httpcore
@@ -18,34 +18,40 @@ class TooLateError(Exception):
     """The request did not leave: what covers it would have ended before it."""
 
 
-class Deadline(threading.local):
-    """The limits of the request that this thread has on its way."""
+_END: ContextVar[float | None] = ContextVar("end", default=None)
+_LEAVE_BY: ContextVar[float | None] = ContextVar("leave_by", default=None)
 
-    end: float | None = None
-    leave_by: float | None = None
+
+class Deadline:
+    """The limits of the request that the caller has on its way; each thread has its own."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self.now = monotonic
+        self._monotonic = monotonic
 
     @contextlib.contextmanager
     def of(self, seconds: float, leave_by: float | None) -> Iterator[float]:
-        """Limit what this thread sends and reads; gives the monotonic time of the end."""
-        self.end, self.leave_by = self.now() + seconds, leave_by
+        """Limit what is sent and read inside; gives the monotonic time of the end."""
+        end = self._monotonic() + seconds
+        _END.set(end)
+        _LEAVE_BY.set(leave_by)
         try:
-            yield self.end
+            yield end
         finally:
-            self.end = self.leave_by = None
+            _END.set(None)
+            _LEAVE_BY.set(None)
 
     def left(self, timeout: float | None) -> float | None:
         """What a read or write may take at the most."""
-        if self.end is None:
+        end = _END.get()
+        if end is None:
             return timeout
-        left = max(0.001, self.end - self.now())
+        left = max(0.001, end - self._monotonic())
         return left if timeout is None else min(timeout, left)
 
     def over(self) -> bool:
         """Whether the whole request has taken too long."""
-        return self.end is not None and self.now() > self.end
+        end = _END.get()
+        return end is not None and self._monotonic() > end
 
     def depart(self) -> None:
         """The first byte is about to leave.
@@ -53,9 +59,10 @@ class Deadline(threading.local):
         Raises:
             TooLateError: It may not any more.
         """
-        if self.leave_by is not None and self.now() > self.leave_by:
+        leave_by = _LEAVE_BY.get()
+        if leave_by is not None and self._monotonic() > leave_by:
             raise TooLateError("the request was held up on this machine until it was too late to send it")
-        self.leave_by = None
+        _LEAVE_BY.set(None)
 
 
 class _Stream(httpcore.NetworkStream):

@@ -6,6 +6,7 @@ A platform gives rows in pages and maps one row at a time; ``sql`` is the operat
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from syncd.clock import Clock, SystemClock
 from syncd.config import AccountSettings
 from syncd.model import Desired, Problem, Row
 from syncd.platforms.sql import SqlPlatform
@@ -48,6 +49,6 @@ class Platform(Protocol):
         """Give all connections back."""
 
 
-def open_platform(account: AccountSettings) -> Platform:
+def open_platform(account: AccountSettings, clock: Clock | None = None) -> Platform:
     """The platform that feeds an account; connects lazily."""
-    return SqlPlatform(account)
+    return SqlPlatform(account, clock or SystemClock())

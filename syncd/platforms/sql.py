@@ -8,7 +8,6 @@ with ``:after`` and ``:limit``; otherwise it is wrapped in keyset pages.
 import hashlib
 import itertools
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from syncd import __version__
+from syncd.clock import Clock
 from syncd.config import AccountSettings
 from syncd.digest import digest, document_digests
 from syncd.errors import ConfigurationError, PlatformError
@@ -36,8 +36,9 @@ _SEMANTICS = "1"
 class SqlPlatform:
     """Reads records with three queries; see ``syncd.platforms.Platform`` for what is promised."""
 
-    def __init__(self, account: AccountSettings) -> None:
+    def __init__(self, account: AccountSettings, clock: Clock) -> None:
         self._account = account
+        self._clock = clock
         self._source = account.source
         self._engine: Engine = open_engine(account.source.url, account.source.statement_timeout)
         self._mapper = mapping.mapper(account.source.mapping)
@@ -45,7 +46,7 @@ class SqlPlatform:
         self._columns: frozenset[str] | None = None
         self._key_is_number: bool | None = None
         self._marks: Any = None
-        self._began = time.monotonic()
+        self._began = self._clock.monotonic()
 
     @property
     def identity(self) -> str:
@@ -64,8 +65,8 @@ class SqlPlatform:
         if self._marks is None or not self.finds_changes:
             return None
         # Pages read early do not show edits made while later ones were read.
-        back = self._source.overlap + (time.monotonic() - self._began)
-        return watermark.to_json(watermark.rewound(self._marks, back, watermark.utc_now()))
+        back = self._source.overlap + (self._clock.monotonic() - self._began)
+        return watermark.to_json(watermark.rewound(self._marks, back, self._clock.now()))
 
     def all(self) -> Iterator[list[Row]]:
         """Every record, in keyset pages."""
@@ -145,7 +146,7 @@ class SqlPlatform:
     def _pages(self, name: str, parameters: Mapping[str, Any]) -> Iterator[list[Row]]:
         size = self._source.page_size
         after: Any = None
-        self._began = time.monotonic()
+        self._began = self._clock.monotonic()
         while True:
             # One row more than the page, so that a key that stands twice cannot hide at its edge.
             rows = self._execute(name, *_paged(getattr(self._source, name), parameters, after, size + 1))

@@ -5,7 +5,7 @@ watermark is compared with their own column, so it keeps their form.
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -89,8 +89,3 @@ def from_json(stored: Any) -> Any:
     if "date" in stored:
         return date.fromisoformat(stored["date"])
     return Decimal(stored["decimal"])
-
-
-def utc_now() -> datetime:
-    """The reader's clock, only used to refuse marks from the future."""
-    return datetime.now(UTC)

@@ -143,26 +143,8 @@ class Dois:
         """Take the most urgent DOI that is due, so that nobody else works on it until ``duration`` is over."""
         with self._database.writing() as connection:
             now = self._database.steady.corrected(connection)
-            due = (
-                select(doi.c.id)
-                .where(
-                    doi.c.account == account,
-                    PENDING,
-                    or_(doi.c.next_try_at.is_(None), doi.c.next_try_at <= now),
-                    or_(doi.c.claim_until.is_(None), doi.c.claim_until <= now),
-                    or_(doi.c.unsure_since.is_(None), doi.c.unsure_since <= now - grace),
-                )
-                .order_by(doi.c.lane, doi.c.changed_at, doi.c.id)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            )
-            taken = (
-                update(doi)
-                .where(doi.c.id == due.scalar_subquery())
-                .values(claim_owner=owner, claim_number=doi.c.claim_number + 1, claim_until=now + duration)
-                .returning(doi)
-            )
-            row = connection.execute(taken).one_or_none()
+            times = {"steady": now, "rested": now - grace, "new_until": now + duration}
+            row = connection.execute(_CLAIM, {"a": account, "new_owner": owner, **times}).one_or_none()
             return None if row is None else _claim(row, owner)
 
     def mark_unsure(self, claim: Claim, time_left: timedelta) -> bool:
@@ -173,14 +155,13 @@ class Dois:
         """
         with self._database.writing() as connection:
             now = self._database.steady.corrected(connection)
-            values = {"unsure_since": now, "synced_digest": null(), "synced_attributes": null()}
-            ours = and_(_ours(claim), doi.c.claim_until > now + time_left)
-            return connection.execute(update(doi).where(ours).values(values)).rowcount == 1
+            times = {"new_unsure": now, "needed": now + time_left}
+            return connection.execute(_MARK_UNSURE, {**_whose(claim), **times}).rowcount == 1
 
     def release(self, claim: Claim) -> None:
         """Give the DOI back untouched."""
         with self._database.writing() as connection:
-            connection.execute(update(doi).where(_ours(claim)).values(claim_owner=None, claim_until=None))
+            connection.execute(_RELEASE, _whose(claim))
 
     def settle(self, claim: Claim, settlement: Settlement) -> bool:
         """Write down the end of a worker's turn, and end the claim.
@@ -214,6 +195,41 @@ _STORED = {
     )
     for column in (doi.c.record_key, doi.c.doi)
 }
+
+_STEADY = bindparam("steady", type_=UtcDateTime)
+_CLAIM = (
+    update(doi)
+    .where(
+        doi.c.id
+        == select(doi.c.id)
+        .where(
+            doi.c.account == bindparam("a"),
+            PENDING,
+            or_(doi.c.next_try_at.is_(None), doi.c.next_try_at <= _STEADY),
+            or_(doi.c.claim_until.is_(None), doi.c.claim_until <= _STEADY),
+            or_(doi.c.unsure_since.is_(None), doi.c.unsure_since <= bindparam("rested", type_=UtcDateTime)),
+        )
+        .order_by(doi.c.lane, doi.c.changed_at, doi.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    .values(
+        claim_owner=bindparam("new_owner"),
+        claim_number=doi.c.claim_number + 1,
+        claim_until=bindparam("new_until", type_=UtcDateTime),
+    )
+    .returning(doi)
+)
+_OURS = and_(
+    doi.c.id == bindparam("row_id"), doi.c.claim_owner == bindparam("owner"), doi.c.claim_number == bindparam("number")
+)
+_MARK_UNSURE = (
+    update(doi)
+    .where(_OURS, doi.c.claim_until > bindparam("needed", type_=UtcDateTime))
+    .values(unsure_since=bindparam("new_unsure", type_=UtcDateTime), synced_digest=null(), synced_attributes=null())
+)
+_RELEASE = update(doi).where(_OURS).values(claim_owner=null(), claim_until=null())
 
 _NOW = bindparam("now", type_=UtcDateTime)
 _NOTED = {
@@ -316,6 +332,10 @@ def _fresh(account: str, note: Note, now: datetime) -> dict[str, Any]:
         "changed_at": now,
         "noted_at": now,
     }
+
+
+def _whose(claim: Claim) -> dict[str, Any]:
+    return {"row_id": claim.id, "owner": claim.owner, "number": claim.number}
 
 
 def _ours(claim: Claim) -> Any:

@@ -6,15 +6,32 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from syncd.errors import SafetyError
 from syncd.store.database import Database
 from syncd.store.insert import insert_ignoring
-from syncd.store.tables import fingerprint, lease, pause, run
+from syncd.store.tables import UtcDateTime, fingerprint, lease, pause, run
 
 HOST = "host"
 """The scope of a pause that holds for every account."""
+
+
+_MINE = (lease.c.name == bindparam("lease")) & (lease.c.holder == bindparam("who"))
+_UNTIL = bindparam("new_until", type_=UtcDateTime)
+_TAKE_LEASE = (
+    update(lease)
+    .where(_MINE | ((lease.c.name == bindparam("lease")) & (lease.c.until <= bindparam("steady", type_=UtcDateTime))))
+    .values(holder=bindparam("who"), until=_UNTIL, epoch=lease.c.epoch + 1)
+)
+_END_LEASE = update(lease).where(_MINE).values(until=_UNTIL)
+_WATERMARK = (
+    select(run.c.watermark)
+    .where(run.c.account == bindparam("a"), run.c.result == "done", run.c.watermark.is_not(None))
+    .order_by(run.c.id.desc())
+    .limit(1)
+)
+_CONCERNED = select(pause.c.scope).where(pause.c.scope.in_([bindparam("a"), HOST])).limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +57,17 @@ class Runs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def start(self, account: str, kind: str) -> int:
-        """A run begins; returns its number."""
-        with self._database.writing() as connection:
-            row = {"account": account, "kind": kind, "started_at": self._database.now(connection)}
-            result = connection.execute(insert(run).values(row).returning(run.c.id))
-            return int(result.scalar_one())
-
-    def finish(self, run_id: int, result: str, counts: Mapping[str, int], watermark: Any = None) -> None:
-        """A run ended: ``done`` or ``failed``."""
-        with self._database.writing() as connection:
-            values = {
-                "finished_at": self._database.now(connection),
-                "result": result,
-                "counts": json.dumps(dict(counts)),
-                "watermark": None if watermark is None else json.dumps(watermark),
-            }
-            connection.execute(update(run).where(run.c.id == run_id).values(values))
+    def begin(self, account: str, kind: str, *, at_once: bool) -> "OpenRun":
+        """A run begins; it is written down now or, if it may turn out to have been nothing, at its end."""
+        run = OpenRun(self._database, account, kind)
+        if at_once:
+            run.write()
+        return run
 
     def watermark(self, account: str) -> Any:
         """Where the next scan of changes begins; None: scan all."""
-        query = (
-            select(run.c.watermark)
-            .where(run.c.account == account, run.c.result == "done", run.c.watermark.is_not(None))
-            .order_by(run.c.id.desc())
-            .limit(1)
-        )
         with self._database.reading() as connection:
-            found = connection.execute(query).scalar_one_or_none()
+            found = connection.execute(_WATERMARK, {"a": account}).scalar_one_or_none()
         return None if found is None else json.loads(found)
 
     def take_lease(self, name: str, holder: str, duration: timedelta) -> bool:
@@ -75,9 +75,8 @@ class Runs:
         with self._database.writing() as connection:
             now = self._database.steady.corrected(connection)
             until = now + duration
-            mine_or_over = (lease.c.name == name) & ((lease.c.holder == holder) | (lease.c.until <= now))
-            values = {"holder": holder, "until": until, "epoch": lease.c.epoch + 1}
-            if connection.execute(update(lease).where(mine_or_over).values(values)).rowcount == 1:
+            parameters = {"lease": name, "who": holder, "steady": now, "new_until": until}
+            if connection.execute(_TAKE_LEASE, parameters).rowcount == 1:
                 return True
             if connection.execute(select(lease.c.name).where(lease.c.name == name)).first():
                 return False
@@ -87,8 +86,8 @@ class Runs:
     def release_lease(self, name: str, holder: str) -> None:
         """Let the next one begin at once."""
         with self._database.writing() as connection:
-            mine = (lease.c.name == name) & (lease.c.holder == holder)
-            connection.execute(update(lease).where(mine).values(until=self._database.steady.corrected(connection)))
+            now = self._database.steady.corrected(connection)
+            connection.execute(_END_LEASE, {"lease": name, "who": holder, "new_until": now})
 
     def pause(
         self,
@@ -144,7 +143,7 @@ class Runs:
         """
         concerned = pause.c.scope.in_([account, HOST])
         with self._database.reading() as connection:
-            if not connection.execute(select(pause.c.scope).where(concerned)).first():
+            if not connection.execute(_CONCERNED, {"a": account}).first():
                 return ()
         with self._database.writing() as connection:
             steady = self._database.steady.corrected(connection)
@@ -204,3 +203,37 @@ class Runs:
                     f"the state of {account} belongs to the {name} {getattr(found, name)}, not to {value}",
                     hint="use a state database of its own for another DataCite or another platform database",
                 )
+
+
+class OpenRun:
+    """One run on its way."""
+
+    def __init__(self, database: Database, account: str, kind: str) -> None:
+        self.kind = kind
+        self._database = database
+        self._account = account
+        self._id: int | None = None
+
+    def write(self) -> None:
+        """People see from now on that it runs."""
+        with self._database.writing() as connection:
+            self._insert(connection)
+
+    def end(self, result: str, counts: Mapping[str, int], watermark: Any = None, *, quiet: bool = False) -> None:
+        """It is over: ``done`` or ``failed``; a quiet one that was not written down before never is."""
+        if quiet and self._id is None:
+            return
+        with self._database.writing() as connection:
+            if self._id is None:
+                self._insert(connection)
+            values = {
+                "finished_at": self._database.now(connection),
+                "result": result,
+                "counts": json.dumps(dict(counts)),
+                "watermark": None if watermark is None else json.dumps(watermark),
+            }
+            connection.execute(update(run).where(run.c.id == self._id).values(values))
+
+    def _insert(self, connection: Connection) -> None:
+        row = {"account": self._account, "kind": self.kind, "started_at": self._database.now(connection)}
+        self._id = connection.execute(insert(run).values(row).returning(run.c.id)).scalar_one()

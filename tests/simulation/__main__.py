@@ -1,0 +1,41 @@
+"""``python -m tests.simulation --seeds N [--first K] [--jobs J]``: play seeds, print those that broke a promise."""
+
+import argparse
+import multiprocessing
+import sys
+import time
+
+from tests.simulation.play import share
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=500)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    arguments = parser.parse_args()
+    begin = time.monotonic()
+    last = arguments.first + arguments.seeds
+    size = 25
+    shares = [range(start, min(start + size, last)) for start in range(arguments.first, last, size)]
+    failed = requests = 0
+    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
+        for results in pool.imap_unordered(share, shares):
+            for seed, found, count in results:
+                requests += count
+                failed += bool(found)
+                for sentence in found:
+                    sys.stdout.write(f"seed {seed}: {sentence}\n")
+    seconds = time.monotonic() - begin
+    rate = 60 * arguments.seeds / seconds
+    sys.stdout.write(
+        f"{arguments.seeds} seeds, {requests} requests, {rate:.0f} seeds a minute: "
+        f"{arguments.seeds - failed} passed, {failed} failed\n"
+    )
+    if failed:
+        sys.stdout.write("play one again: python -m tests.simulation --seeds 1 --first SEED\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

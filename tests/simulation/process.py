@@ -1,0 +1,233 @@
+"""One ``syncd`` in the simulation: its clock, its store, its client; frozen or killed wherever it waits."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from syncd import cycle
+from syncd.config import Settings
+from syncd.datacite.client import Client
+from syncd.errors import StateError, SyncdError
+from syncd.limiter import Limiter
+from syncd.model import Desired, Problem, Row
+from syncd.platforms import Platform, open_platform
+from syncd.store import Store
+from syncd.store.database import Database
+from syncd.store.dois import Dois
+from syncd.store.reading import Reading
+from syncd.store.runs import Runs
+from syncd.store.slots import Slots
+from tests.simulation.network import Network, Wire
+from tests.simulation.time import Time
+
+
+class Killed(BaseException):
+    """The process is no more: nothing that it does from here on has an effect."""
+
+
+class Machine:
+    """What all processes of one host share: a wall clock that may be set, and one that may not."""
+
+    def __init__(self, time: Time) -> None:
+        self.time = time
+        self.wrong_by = 0.0
+        self.boot = "simulated"
+
+
+class VirtualDatabase(Database):
+    """The state database of one process; it gives way before each transaction begins and after each commit."""
+
+    def __init__(self, url: str, process: "Process") -> None:
+        super().__init__(url, process)
+        self._process = process
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        self._process.give_way()
+        self._process.before_transaction()
+        with super().writing() as connection:
+            yield connection
+        self._process.give_way()
+        self._process.after_commit()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        self._process.give_way()
+        self._process.before_transaction()
+        with super().reading() as connection:
+            yield connection
+
+
+class VirtualPlatform:
+    """The platform as one process sees it: others may do something between two pages, and before each record."""
+
+    def __init__(self, platform: Platform, process: "Process") -> None:
+        self._platform = platform
+        self._process = process
+
+    def all(self) -> Iterator[list[Row]]:
+        yield from self._pages(self._platform.all())
+
+    def changed(self, since: Any) -> Iterator[list[Row]]:
+        yield from self._pages(self._platform.changed(since))
+
+    def _pages(self, pages: Iterator[list[Row]]) -> Iterator[list[Row]]:
+        self._process.read_platform()
+        for page in pages:
+            yield page
+            self._process.read_platform()
+
+    @property
+    def finds_changes(self) -> bool:
+        return self._platform.finds_changes
+
+    @property
+    def watermark(self) -> Any:
+        return self._platform.watermark
+
+    @property
+    def identity(self) -> str:
+        return self._platform.identity
+
+    def one(self, key: str) -> Row | None:
+        self._process.read_platform()
+        return self._platform.one(key)
+
+    def map(self, row: Row) -> Desired | Problem:
+        return self._platform.map(row)
+
+    def close(self) -> None:
+        self._platform.close()
+
+
+class Process:
+    """One running program, also its own clock."""
+
+    def __init__(
+        self, name: str, machine: Machine, settings: Settings, network: Network, chance: random.Random
+    ) -> None:
+        self.name = name
+        self.machine = machine
+        self.settings = settings
+        self.chance = chance
+        self.alive = True
+        self.frozen_until = 0.0
+        self.errors: list[str] = []
+        self.limiter: Limiter | None = None
+        self.state_trouble = 0.0
+        self.commit_trouble = 0.0
+        self.platform_trouble = 0.0
+        database = VirtualDatabase(settings.state.url, self)
+        self.store = Store(database, Dois(database), Slots(database), Runs(database), Reading(database))
+        account, datacite = settings.accounts[0], settings.datacite
+        wire = Wire(network, self)
+        self.client = Client(
+            datacite.base_url, account.id, account.secret({}), "", datacite.request_timeout,
+            monotonic=self.monotonic, transport=wire,
+        )  # fmt: skip
+        wire.client = self.client
+        self.platform = VirtualPlatform(open_platform(account, self), self)
+        self.parts = cycle.Parts(
+            account, datacite, self.platform, self.store, self.client, self, name, chance=chance.random,
+            together=self._together,
+        )  # fmt: skip
+
+    # Its clock.
+
+    def now(self) -> datetime:
+        return self.machine.time.wall(self.machine.wrong_by)
+
+    def monotonic(self) -> float:
+        return 1000.0 + self.machine.time.now
+
+    def sleep(self, seconds: float) -> bool:
+        self.give_way(seconds)
+        return False
+
+    @property
+    def boot(self) -> str:
+        return self.machine.boot
+
+    # Where it gives way.
+
+    def give_way(self, seconds: float = 0.0) -> None:
+        """Let others go on; does not come back when the process was killed, or not before it is thawed."""
+        if not self.alive:
+            raise Killed
+        time = self.machine.time
+        time.wait(seconds)
+        while self.frozen_until > time.now:
+            time.wait(self.frozen_until - time.now)
+        if not self.alive:
+            raise Killed
+
+    def before_transaction(self) -> None:
+        if self.chance.random() < self.state_trouble:
+            raise StateError("the state database is away, says the simulation")
+
+    def after_commit(self) -> None:
+        if self.chance.random() < self.commit_trouble:
+            raise StateError("the answer to COMMIT was lost, says the simulation")
+
+    def read_platform(self) -> None:
+        self.give_way()
+        if self.chance.random() < self.platform_trouble:
+            from syncd.errors import PlatformError
+
+            raise PlatformError("the platform's database is away, says the simulation")
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.alive = False
+
+    # What it does.
+
+    def run_daemon(self, *, poll: float, reconcile: float) -> None:
+        """Look for changes again and again; everything every so often."""
+        last_full = -reconcile
+        while True:
+            time = self.machine.time
+            full = time.now - last_full >= reconcile
+            if self.one_pass(full=full) and full:
+                last_full = time.now
+            self.give_way(poll)
+
+    def one_pass(self, *, full: bool, accept_missing: bool = False) -> bool:
+        """A pass, and whether it came to its end."""
+        try:
+            if self.limiter is None:
+                self.limiter = cycle.prepare(self.parts)
+            cycle.one_pass(self.parts, self.limiter, full=full, accept_missing=accept_missing)
+        except SyncdError as error:
+            self.errors.append(f"{self.machine.time.now:.0f}: {error.message}")
+            return False
+        return True
+
+    def _together(self, work: Callable[[], None], count: int) -> None:
+        left = count
+        problems: list[BaseException] = []
+
+        def one() -> None:
+            nonlocal left
+            try:
+                work()
+            except BaseException as problem:
+                problems.append(problem)
+            finally:
+                left -= 1
+
+        for _ in range(count):
+            self.machine.time.spawn(one)
+        while left:
+            self.give_way(0.05)
+        if problems:
+            raise problems[0]
+
+    def close(self) -> None:
+        self.client.close()
+        self.platform.close()
+        self.store.close()
