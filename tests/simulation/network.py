@@ -68,9 +68,9 @@ class Network:
     arrivals: list[Arrival] = field(default_factory=list)
     departures: int = 0
 
-    def arrive(self, request: Request, departed: float, process: str, *, refuse: bool = False) -> Arrival:
-        """DataCite gets a request now."""
-        response = self._answer(request, refuse=refuse)
+    def arrive(self, request: Request, departed: float, process: str, fate: str = "") -> Arrival:
+        """DataCite, or what stands in front of it, gets a request now."""
+        response = self._answer(request, fate)
         document = _json(response.body)
         data = document.get("data") if isinstance(document, dict) else None
         state = data["attributes"]["state"] if isinstance(data, dict) else None
@@ -85,11 +85,15 @@ class Network:
     def response(self, arrival: Arrival) -> Response:
         return self._responses.pop(id(arrival))
 
-    def _answer(self, request: Request, *, refuse: bool) -> Response:
+    def _answer(self, request: Request, fate: str) -> Response:
         world = self.sandbox.world
-        if refuse:
-            # Counted by the firewall like any other, and refused by a rule that nobody knows.
+        if fate:
             self.sandbox.firewall.refusal(request, self.time.now, accepted=True)
+        if fate == "throttled":
+            headers = {"Retry-After": "30", "Content-Type": "application/json"}
+            return Response(429, b'{"message": "too many requests"}', headers)
+        if fate == "refused":
+            # By a rule that nobody knows.
             errors = [{"source": "titles", "title": "refused by the simulation"}]
             return Response(422, json.dumps({"errors": errors}).encode(), {})
         world.handles_answer = self.chance.random() >= self.weather.handle
@@ -135,11 +139,12 @@ class Wire(httpx.BaseTransport):
             self._process.give_way(TIMEOUT)
             raise httpx.ReadTimeout("late", request=request)
         there = chance.uniform(0.01, 10.0) if chance.random() < weather.slow else chance.uniform(0.01, 0.5)
-        refuse = chance.random() < weather.refusal
+        fate = "refused" if chance.random() < weather.refusal else ""
+        fate = "throttled" if chance.random() < weather.throttled else fate
         held: list[Arrival] = []
         network.time.at(
             departed + there,
-            lambda: held.append(network.arrive(sent, departed, self._process.name, refuse=refuse)),
+            lambda: held.append(network.arrive(sent, departed, self._process.name, fate)),
         )
         self._process.give_way(there + chance.uniform(0.01, 0.5))
         return self._told(request, held[0])
@@ -154,8 +159,6 @@ class Wire(httpx.BaseTransport):
             return httpx.Response(502, content=b"<html>bad gateway</html>", headers={"content-type": "text/html"})
         if chance.random() < weather.server_error:
             return httpx.Response(503, content=b"<html>unavailable</html>")
-        if chance.random() < weather.throttled:
-            return httpx.Response(429, json={"message": "too many requests"}, headers={"retry-after": "30"})
         if chance.random() < weather.garbage:
             return httpx.Response(200, content=response.body[: len(response.body) // 2])
         arrival.told = True

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from greenlet import getcurrent
 from sqlalchemy import Connection
 
 from syncd import cycle
@@ -219,11 +220,14 @@ class Process:
                 problems.append(problem)
             finally:
                 left -= 1
+                if left == 0:
+                    self.machine.time.at(self.machine.time.now, parent.switch)
 
+        parent = getcurrent()
         for _ in range(count):
             self.machine.time.spawn(one)
-        while left:
-            self.give_way(0.05)
+        self.machine.time.park()
+        self.give_way()
         if problems:
             raise problems[0]
 

@@ -27,7 +27,7 @@ from tests.simulation.time import START, Time
 from tests.site import ATTRIBUTES
 
 PREFIX = "10.5072"
-STORY_SECONDS = 3600.0
+STORY_SECONDS = 2700.0
 QUIET_ROUNDS = 60
 _QUERY = "SELECT id AS record_key, doi, status, url, metadata, modified FROM record"
 
@@ -150,7 +150,7 @@ class Story:
         )
         self.processes.append(process)
         self.running.append(process)
-        poll, reconcile = self.chance.choice([45.0, 150.0]), self.chance.choice([300.0, 900.0])
+        poll, reconcile = self.chance.choice([60.0, 180.0]), self.chance.choice([300.0, 900.0])
 
         def work() -> None:
             try:

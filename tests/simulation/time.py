@@ -37,6 +37,11 @@ class Time:
         self.at(self.now + max(0.0, seconds), getcurrent().switch)
         self._hub.switch()
 
+    def park(self) -> None:
+        """Give way until somebody schedules the caller again."""
+        assert self._hub is not None
+        self._hub.switch()
+
     def run(self, until: float, over: Callable[[], bool] = lambda: False) -> None:
         """Let time pass."""
         self._hub = getcurrent()
