@@ -22,7 +22,7 @@ from syncd.store import Store
 from syncd.store.facts import FOREIGN, GONE_DIGEST, LANE_BACKFILL, LANE_STATE, LANE_UPDATE, Note, Stored
 
 _log = structlog.get_logger()
-_LEASE = timedelta(minutes=10)
+_LEASE = timedelta(minutes=2)
 _HALF_GONE_FROM = 3
 _NOTES_AT_ONCE = 1000
 _MASS_FROM = 300

@@ -15,7 +15,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     null,
     or_,
     select,
@@ -177,12 +176,11 @@ class Dois:
             if settlement.failed:
                 row = _failure(claim.account, claim.doi, claim.record_key, settlement.failed, now)
                 connection.execute(insert(failure), row)
-            if settlement.forget:
-                still_gone = and_(_ours(claim), doi.c.desired_digest == GONE_DIGEST)
-                if connection.execute(delete(doi).where(still_gone)).rowcount == 1:
-                    return True
+            ours = _whose(claim)
+            if settlement.forget and connection.execute(_FORGET, ours).rowcount == 1:
+                return True
             values = _settled(claim, settlement, now, self._database.steady.corrected(connection))
-            return connection.execute(update(doi).where(_ours(claim)).values(values)).rowcount == 1
+            return connection.execute(_SETTLE, {**ours, **values}).rowcount == 1
 
 
 _STORED_COLUMNS = (
@@ -232,6 +230,41 @@ _MARK_UNSURE = (
 _RELEASE = update(doi).where(_OURS).values(claim_owner=null(), claim_until=null())
 
 _NOW = bindparam("now", type_=UtcDateTime)
+# If a scan noted another content since the claim, the scan's word stands, and the row is pending for it.
+_UNCHANGED = doi.c.desired_digest.is_not_distinct_from(bindparam("claimed_digest", type_=Text))
+
+
+def _new(name: str) -> Any:
+    return bindparam(f"new_{name}", type_=doi.c[name].type)
+
+
+_JUDGED = (
+    "desired_digest", "desired_state", "row_digest", "attempts", "next_try_at", "cause", "message",
+    "quarantined_digest",
+)  # fmt: skip
+_HELD = ("synced_digest", "synced_state", "synced_attributes", "resolves", "unsure_since")
+
+
+def _settling(whose: Any) -> Any:
+    return (
+        update(doi)
+        .where(whose)
+        .values(
+            # What DataCite holds is true whatever a scan noted meanwhile.
+            **{name: _new(name) for name in _HELD},
+            claim_owner=null(),
+            claim_until=null(),
+            verified_at=case((bindparam("verified", type_=Boolean), _NOW), else_=doi.c.verified_at),
+            # The rest is about the content that the worker read.
+            **{name: case((_UNCHANGED, _new(name)), else_=doi.c[name]) for name in _JUDGED},
+            changed_at=case((and_(_UNCHANGED, bindparam("in_sync", type_=Boolean)), None), else_=doi.c.changed_at),
+            gone_at=case((and_(_UNCHANGED, bindparam("there", type_=Boolean)), None), else_=doi.c.gone_at),
+        )
+    )
+
+
+_SETTLE = _settling(_OURS)
+_FORGET = delete(doi).where(_OURS, doi.c.desired_digest == GONE_DIGEST)
 _NOTED = {
     "record_key": bindparam("new_key"),
     "row_digest": bindparam("new_row"),
@@ -338,10 +371,6 @@ def _whose(claim: Claim) -> dict[str, Any]:
     return {"row_id": claim.id, "owner": claim.owner, "number": claim.number}
 
 
-def _ours(claim: Claim) -> Any:
-    return and_(doi.c.id == claim.id, doi.c.claim_owner == claim.owner, doi.c.claim_number == claim.number)
-
-
 def _held(row: Any) -> Held:
     digests = None if row.synced_attributes is None else json.loads(row.synced_attributes)
     return Held(State(row.synced_state), digests, row.resolves, sure=row.unsure_since is None)
@@ -368,42 +397,29 @@ def _claim(row: Row[Any], owner: str) -> Claim:
 
 def _settled(claim: Claim, settlement: Settlement, now: datetime, steady: datetime) -> dict[str, Any]:
     held, failed = settlement.held, settlement.failed
+    in_sync = settlement.synced_digest is not None and settlement.synced_digest == settlement.desired_digest
     quarantine = settlement.desired_digest or f"row:{settlement.row_digest}"
-    values: dict[str, Any] = {
-        # What DataCite holds is true whatever a scan noted meanwhile.
-        "synced_digest": settlement.synced_digest,
-        "synced_state": held.state,
-        "synced_attributes": None if held.digests is None else json.dumps(dict(held.digests), sort_keys=True),
-        "resolves": held.resolves,
-        "claim_owner": None,
-        "claim_until": None,
+    return {
+        "new_synced_digest": settlement.synced_digest,
+        "new_synced_state": held.state,
+        "new_synced_attributes": None if held.digests is None else json.dumps(dict(held.digests), sort_keys=True),
+        "new_resolves": held.resolves,
+        # The grace time begins when we gave up waiting: until then the request was ours to answer for.
+        "new_unsure_since": None if held.sure else steady,
+        "verified": settlement.verified,
+        "now": now,
+        "claimed_digest": claim.desired_digest,
+        "new_desired_digest": settlement.desired_digest,
+        "new_desired_state": settlement.desired_state,
+        "new_row_digest": settlement.row_digest,
+        "new_attempts": settlement.attempts,
+        "new_next_try_at": None if settlement.retry_in is None else steady + settlement.retry_in,
+        "new_cause": failed.cause if failed else None,
+        "new_message": failed.message if failed else None,
+        "new_quarantined_digest": quarantine if settlement.quarantine else None,
+        "in_sync": in_sync,
+        "there": settlement.row_digest is not None,
     }
-    # The grace time begins when we gave up waiting: until then the request was ours to answer for.
-    values["unsure_since"] = None if held.sure else steady
-    if settlement.verified:
-        values["verified_at"] = now
-    # The rest is about the content that the worker read. If a scan noted another one since the claim, the
-    # scan's word stands, and the row is pending for it.
-    unchanged = doi.c.desired_digest.is_not_distinct_from(claim.desired_digest)
-    judged: dict[str, Any] = {
-        "desired_digest": settlement.desired_digest,
-        "desired_state": settlement.desired_state,
-        "row_digest": settlement.row_digest,
-        "attempts": settlement.attempts,
-        "next_try_at": None if settlement.retry_in is None else steady + settlement.retry_in,
-        "cause": failed.cause if failed else None,
-        "message": failed.message if failed else None,
-        "quarantined_digest": quarantine if settlement.quarantine else None,
-    }
-    if settlement.synced_digest is not None and settlement.synced_digest == settlement.desired_digest:
-        judged["changed_at"] = None
-    if settlement.row_digest is not None:
-        judged["gone_at"] = None
-    return values | {name: _where(unchanged, value, doi.c[name]) for name, value in judged.items()}
-
-
-def _where(condition: Any, value: Any, column: Any) -> Any:
-    return case((condition, literal(value, column.type)), else_=column)
 
 
 def _failure(account: str, name: str, record_key: str, failed: Failed, now: datetime) -> dict[str, Any]:

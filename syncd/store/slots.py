@@ -3,11 +3,26 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, delete, func, select, update
 
 from syncd.store.database import Database
 from syncd.store.insert import insert_ignoring
-from syncd.store.tables import slot
+from syncd.store.tables import UtcDateTime, slot
+
+_AT = bindparam("now", type_=UtcDateTime)
+_UNTIL = bindparam("until", type_=UtcDateTime)
+_NUMBERED = slot.c.number == bindparam("slot")
+_LONGEST_FREE = (
+    select(slot.c.number, slot.c.free_at)
+    .where(slot.c.free_at <= _AT)
+    .order_by(slot.c.free_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_HOLD = update(slot).where(_NUMBERED).values(free_at=_UNTIL)
+_END_HOLD = update(slot).where(_NUMBERED, slot.c.free_at == bindparam("held", type_=UtcDateTime)).values(free_at=_UNTIL)
+_COUNT_FREE = select(func.count()).where(slot.c.free_at <= _AT)
+_FREE_AFTER = select(slot.c.free_at).order_by(slot.c.free_at).offset(bindparam("others", type_=Integer)).limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +84,11 @@ class Slots:
             now = self._database.steady.corrected(connection)
             if keep_free and self._free(connection, now) <= keep_free:
                 return self._wait(connection, now, keep_free)
-            longest_free = (
-                select(slot.c.number, slot.c.free_at)
-                .where(slot.c.free_at <= now)
-                .order_by(slot.c.free_at)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            )
-            found = connection.execute(longest_free).one_or_none()
+            found = connection.execute(_LONGEST_FREE, {"now": now}).one_or_none()
             if found is None:
                 return self._wait(connection, now, 0)
             held_until = now + hold
-            connection.execute(update(slot).where(slot.c.number == found.number).values(free_at=held_until))
+            connection.execute(_HOLD, {"slot": found.number, "until": held_until})
             return Taken(found.number, found.free_at, held_until)
 
     def finish(self, taken: Taken, rest: timedelta) -> None:
@@ -110,16 +118,15 @@ class Slots:
     @staticmethod
     def _free_at(connection: Connection, taken: Taken, free_at: datetime) -> None:
         # Only our own hold is ended: after a crash and a restart the slot may be another's.
-        ours = (slot.c.number == taken.number) & (slot.c.free_at == taken.held_until)
-        connection.execute(update(slot).where(ours).values(free_at=free_at))
+        parameters = {"slot": taken.number, "held": taken.held_until, "until": free_at}
+        connection.execute(_END_HOLD, parameters)
 
     @staticmethod
     def _free(connection: Connection, now: datetime) -> int:
-        return connection.execute(select(func.count()).where(slot.c.free_at <= now)).scalar_one()
+        return connection.execute(_COUNT_FREE, {"now": now}).scalar_one()
 
     @staticmethod
     def _wait(connection: Connection, now: datetime, keep_free: int) -> timedelta:
         """Until the slot that the caller may take comes free (at once if it did meanwhile)."""
-        query = select(slot.c.free_at).order_by(slot.c.free_at).offset(keep_free).limit(1)
-        free_at = connection.execute(query).scalar_one_or_none()
+        free_at = connection.execute(_FREE_AFTER, {"others": keep_free}).scalar_one_or_none()
         return max(timedelta(0), free_at - now) if free_at else timedelta(seconds=1)

@@ -16,7 +16,7 @@ def main() -> int:
     arguments = parser.parse_args()
     begin = time.monotonic()
     last = arguments.first + arguments.seeds
-    size = 25
+    size = max(25, min(200, arguments.seeds // (4 * arguments.jobs)))
     shares = [range(start, min(start + size, last)) for start in range(arguments.first, last, size)]
     failed = requests = 0
     with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:

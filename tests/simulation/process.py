@@ -4,15 +4,16 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from greenlet import getcurrent
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from syncd import cycle
 from syncd.config import Settings
 from syncd.datacite.client import Client
-from syncd.errors import StateError, SyncdError
+from syncd.errors import BusyError, StateError, SyncdError
 from syncd.limiter import Limiter
 from syncd.model import Desired, Problem, Row
 from syncd.platforms import Platform, open_platform
@@ -22,7 +23,7 @@ from syncd.store.dois import Dois
 from syncd.store.reading import Reading
 from syncd.store.runs import Runs
 from syncd.store.slots import Slots
-from tests.simulation.network import Network, Wire
+from tests.simulation.network import Network, Plain, Wire
 from tests.simulation.time import Time
 
 
@@ -40,18 +41,22 @@ class Machine:
 
 
 class VirtualDatabase(Database):
-    """The state database of one process; it gives way before each transaction begins and after each commit."""
+    """The state database of one process; it gives way before each transaction begins and after each commit.
+
+    No transaction is open while others run, so one connection serves all processes.
+    """
 
     def __init__(self, url: str, process: "Process") -> None:
         super().__init__(url, process)
         self._process = process
+        self._connection = shared_connection(self.engine)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         self._process.give_way()
         self._process.before_transaction()
-        with super().writing() as connection:
-            yield connection
+        with self._connection.begin():
+            yield self._connection
         self._process.give_way()
         self._process.after_commit()
 
@@ -59,8 +64,14 @@ class VirtualDatabase(Database):
     def reading(self) -> Iterator[Connection]:
         self._process.give_way()
         self._process.before_transaction()
-        with super().reading() as connection:
-            yield connection
+        with self._connection.begin():
+            yield self._connection
+
+
+@cache
+def shared_connection(engine: Engine) -> Connection:
+    """The one connection of an engine."""
+    return engine.connect()
 
 
 class VirtualPlatform:
@@ -109,14 +120,17 @@ class Process:
     """One running program, also its own clock."""
 
     def __init__(
-        self, name: str, machine: Machine, settings: Settings, network: Network, chance: random.Random
+        self, name: str, machine: Machine, settings: Settings, network: Network, chance: random.Random, *, whole: bool
     ) -> None:
+        """Args: ``whole``: with the HTTP library."""
         self.name = name
         self.machine = machine
         self.settings = settings
         self.chance = chance
         self.alive = True
         self.frozen_until = 0.0
+        self.was_frozen = False
+        self.ambush: tuple[int, Callable[[], None]] | None = None
         self.errors: list[str] = []
         self.limiter: Limiter | None = None
         self.state_trouble = 0.0
@@ -126,11 +140,15 @@ class Process:
         self.store = Store(database, Dois(database), Slots(database), Runs(database), Reading(database))
         account, datacite = settings.accounts[0], settings.datacite
         wire = Wire(network, self)
-        self.client = Client(
-            datacite.base_url, account.id, account.secret({}), "", datacite.request_timeout,
-            monotonic=self.monotonic, transport=wire,
-        )  # fmt: skip
-        wire.client = self.client
+        secret = account.secret({})
+        self.client: Client | Plain
+        if whole:
+            self.client = wire.client = Client(
+                datacite.base_url, account.id, secret, "", datacite.request_timeout,
+                monotonic=self.monotonic, transport=wire,
+            )  # fmt: skip
+        else:
+            self.client = Plain(wire, self, account.id, secret)
         self.platform = VirtualPlatform(open_platform(account, self), self)
         self.parts = cycle.Parts(
             account, datacite, self.platform, self.store, self.client, self, name, chance=chance.random,
@@ -160,6 +178,11 @@ class Process:
         if not self.alive:
             raise Killed
         time = self.machine.time
+        if self.ambush is not None:
+            steps, what = self.ambush
+            self.ambush = (steps - 1, what) if steps else None
+            if not steps:
+                what()
         time.wait(seconds)
         while self.frozen_until > time.now:
             time.wait(self.frozen_until - time.now)
@@ -185,6 +208,11 @@ class Process:
         """SIGKILL."""
         self.alive = False
 
+    def freeze(self, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT so many seconds later."""
+        self.frozen_until = self.machine.time.now + seconds
+        self.was_frozen = True
+
     # What it does.
 
     def run_daemon(self, *, poll: float, reconcile: float) -> None:
@@ -192,21 +220,24 @@ class Process:
         last_full = -reconcile
         while True:
             time = self.machine.time
-            full = time.now - last_full >= reconcile
-            if self.one_pass(full=full) and full:
+            if self.one_pass(full=time.now - last_full >= reconcile):
                 last_full = time.now
             self.give_way(poll)
 
     def one_pass(self, *, full: bool, accept_missing: bool = False) -> bool:
-        """A pass, and whether it came to its end."""
+        """A pass, and whether it looked at everything and came to its end."""
         try:
             if self.limiter is None:
                 self.limiter = cycle.prepare(self.parts)
-            cycle.one_pass(self.parts, self.limiter, full=full, accept_missing=accept_missing)
+            try:
+                cycle.scan(self.parts, full=full, accept_missing=accept_missing)
+            except BusyError:
+                full = False
+            cycle.send(self.parts, self.limiter)
         except SyncdError as error:
             self.errors.append(f"{self.machine.time.now:.0f}: {error.message}")
             return False
-        return True
+        return full
 
     def _together(self, work: Callable[[], None], count: int) -> None:
         left = count
@@ -232,6 +263,5 @@ class Process:
             raise problems[0]
 
     def close(self) -> None:
-        self.client.close()
-        self.platform.close()
-        self.store.close()
+        if isinstance(self.client, Client):
+            self.client.close()

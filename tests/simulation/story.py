@@ -22,12 +22,12 @@ from syncd.sandbox.server import Sandbox
 from syncd.sandbox.world import Account, World
 from syncd.store import Store, database, schema
 from tests.simulation.network import Network, Weather
-from tests.simulation.process import Killed, Machine, Process
+from tests.simulation.process import Killed, Machine, Process, shared_connection
 from tests.simulation.time import START, Time
 from tests.site import ATTRIBUTES
 
 PREFIX = "10.5072"
-STORY_SECONDS = 2700.0
+STORY_SECONDS = 1500.0
 QUIET_ROUNDS = 60
 _QUERY = "SELECT id AS record_key, doi, status, url, metadata, modified FROM record"
 
@@ -56,11 +56,12 @@ class Repository:
     def put(self, number: int, status: str, metadata: dict[str, Any], *, stamped: float | None = None) -> None:
         """Write a record; ``stamped`` is when its transaction began, None: its timestamp does not move."""
         doi = f"{PREFIX}/r{number}"
+        place = metadata.get("_place", "example.org")  # DataCite refuses any other, and we do not know
         modified = None if stamped is None else _stamp(stamped)
         self._connection.execute(
             "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET status = excluded.status,"
-            " metadata = excluded.metadata, modified = coalesce(?, modified)",
-            (number, doi, status, f"https://example.org/{number}", json.dumps(metadata),
+            " url = excluded.url, metadata = excluded.metadata, modified = coalesce(?, modified)",
+            (number, doi, status, f"https://{place}/{number}", json.dumps(metadata),
              modified or _stamp(self._time.now), modified),
         )  # fmt: skip
         self.history.setdefault(doi, []).append(Version(self._time.now, status, metadata))
@@ -115,11 +116,14 @@ class Story:
         self.time = Time(random.Random(seed + 1))
         self.machine = Machine(self.time)
         self.slots = self.chance.choice([6, 12, 30, 60])
-        world = World({"demo": Account("demo", "DATACITE.DEMO", "demo", [PREFIX])}, clock=lambda: self.time.wall())
+        world = World(
+            {"demo": Account("demo", "DATACITE.DEMO", "demo", [PREFIX], "example.org")}, clock=lambda: self.time.wall()
+        )
         self.sandbox = Sandbox(world, Firewall(limit=10**9))
         self.network = Network(self.time, self.sandbox, random.Random(seed + 2))
         self.repository = Repository(folder / "platform.db", self.time)
         self.settings = self._settings()
+        self.whole = seed % 5 == 0
         self.processes: list[Process] = []
         self.running: list[Process] = []
         self.vanished: set[str] = set()
@@ -146,11 +150,16 @@ class Story:
 
     def _start(self) -> None:
         process = Process(
-            f"p{len(self.processes)}", self.machine, self.settings, self.network, random.Random(self.chance.random())
+            f"p{len(self.processes)}",
+            self.machine,
+            self.settings,
+            self.network,
+            random.Random(self.chance.random()),
+            whole=self.whole,
         )
         self.processes.append(process)
         self.running.append(process)
-        poll, reconcile = self.chance.choice([60.0, 180.0]), self.chance.choice([300.0, 900.0])
+        poll, reconcile = self.chance.choice([20.0, 120.0, 180.0, 180.0]), self.chance.choice([300.0, 900.0])
 
         def work() -> None:
             try:
@@ -161,10 +170,16 @@ class Story:
         self.time.spawn(work)
 
     def _kill(self, after: float) -> None:
+        """At the n-th step from now, wherever that is; another one starts some time later."""
         if self.running:
-            self.chance.choice(self.running).kill()
-            self.running = [one for one in self.running if one.alive]
-            self.time.at(self.time.now + after, self._start)
+            process = self.chance.choice(self.running)
+
+            def die() -> None:
+                process.kill()
+                self.running = [one for one in self.running if one.alive]
+                self.time.at(self.time.now + after, self._start)
+
+            process.ambush = (self.chance.randrange(60), die)
 
     def _calm_down(self) -> None:
         """Faults off; every process dies, and what they left must be enough."""
@@ -178,7 +193,9 @@ class Story:
 
     def _quiet(self) -> Process:
         """One process without trouble, until nothing is left to do by itself."""
-        process = Process("last", self.machine, self.settings, self.network, random.Random(self.seed + 3))
+        process = Process(
+            "last", self.machine, self.settings, self.network, random.Random(self.seed + 3), whole=self.whole
+        )
         self.processes.append(process)
         done: list[bool] = []
 
@@ -203,8 +220,8 @@ class Story:
         chance, doi = self.chance, f"{PREFIX}/r{number}"
         versions = self.repository.history.get(doi, [])
         status = chance.choice(["published"] * 6 + ["draft", "draft", "withdrawn", "private"])
-        if versions and chance.random() < 0.2:
-            metadata = chance.choice(versions).metadata or self._metadata()  # back to an earlier one
+        if versions and chance.random() < 0.3:
+            metadata = chance.choice([versions[-1], chance.choice(versions)]).metadata or self._metadata()
         else:
             metadata = self._metadata()
         if versions and versions[-1].status and chance.random() < 0.7:
@@ -214,18 +231,28 @@ class Story:
         # Some edits are stamped when their transaction began, long before others see them; some are not stamped.
         stamped = self.time.now - (chance.uniform(0.0, 240.0) if chance.random() < 0.3 and not first else 0.0)
         self.repository.put(number, status, metadata, stamped=None if chance.random() < 0.2 else stamped)
+        if versions and chance.random() < 0.3:
+            # Somebody thinks better of it soon.
+            before = versions[-2]
+            self.time.at(self.time.now + chance.uniform(5.0, 120.0), lambda: self._revert(number, before))
+
+    def _revert(self, number: int, version: Version) -> None:
+        if version.status is not None:
+            self.repository.put(number, version.status, version.metadata, stamped=self.time.now)
 
     def _metadata(self) -> dict[str, Any]:
         self._titles += 1
         metadata = {**ATTRIBUTES, "titles": [{"title": f"Title {self._titles}"}]}
         if self.chance.random() < 0.5:
             metadata["subjects"] = [{"subject": f"Subject {self.chance.randrange(3)}"}]
+        if self.chance.random() < 0.08:
+            metadata["_place"] = "elsewhere.example"
         if self.chance.random() < 0.3:
             metadata["language"] = self.chance.choice(["en", "de"])
         return metadata
 
     def _plan_edits(self) -> None:
-        for _ in range(self.chance.randrange(10, 40)):
+        for _ in range(self.chance.randrange(15, 45)):
             number = self.chance.randrange(1, self.records + 1)
             self.time.at(self._moment(), lambda number=number: self._edit(number))
         for _ in range(self.chance.randrange(3)):
@@ -258,11 +285,11 @@ class Story:
         for _ in range(chance.randrange(5)):
             self.time.at(self._moment(), lambda: self._kill(chance.choice([0.5, 5.0, 120.0])))
         for _ in range(chance.randrange(4)):
-            self.time.at(self._moment(), lambda: self._freeze(chance.choice([5.0, 100.0, 400.0, 1200.0])))
+            self.time.at(self._moment(), lambda: self._freeze(chance.choice([5.0, 60.0, 400.0, 1200.0])))
         for _ in range(chance.randrange(3)):
             self.time.at(self._moment(), lambda: self._set_clock(chance.choice([-3600.0, 3600.0, -5.0, 5.0, 300.0])))
         for _ in range(chance.randrange(1, 6)):
-            begin, length = self._moment(), chance.choice([30.0, 200.0, 900.0])
+            begin, length = self._moment(), chance.choice([60.0, 300.0, 1200.0])
             weather = self._weather()
             self.time.at(begin, lambda weather=weather: setattr(self.network, "weather", weather))
             self.time.at(begin + length, lambda: setattr(self.network, "weather", Weather()))
@@ -285,7 +312,8 @@ class Story:
 
     def _freeze(self, seconds: float) -> None:
         if self.running:
-            self.chance.choice(self.running).frozen_until = self.time.now + seconds
+            process = self.chance.choice(self.running)
+            process.ambush = (self.chance.randrange(60), lambda: process.freeze(seconds))
 
     def _set_clock(self, step: float) -> None:
         self.machine.wrong_by += step
@@ -317,7 +345,7 @@ prefixes = ["{PREFIX}"]
 [accounts.source]
 url = "sqlite:///{self.folder}/platform.db"
 mapping = "json:metadata"
-page_size = 4
+page_size = 5
 overlap = "400s"
 all = "{_QUERY}"
 one = "{_QUERY} WHERE id = :key"
@@ -356,6 +384,10 @@ class Stage:
         """Give everything back."""
         for process in outcome.processes:
             process.close()
+        outcome.processes[0].platform.close()
+        shared_connection(outcome.store.database.engine).close()
+        shared_connection.cache_clear()
+        outcome.store.close()
         outcome.repository.close()
         for path in self._files.values():
             for part in path.parent.glob(f"{path.name}*"):
