@@ -77,7 +77,9 @@ def _licence(entry: Mapping[str, Any]) -> tuple[str, str, str] | None:
     identifier = str(entry.get("rightsIdentifier") or "").lower()
     rights = str(entry.get("rights") or "")
     by_id, by_name, by_address = _licence_tables()
-    address = licences()["ccUrlNormalisation"].get(rights.rstrip("/").replace("http://", "https://"), rights)
+    # Every address is compared as https, Creative Commons' also without what comes after the licence.
+    https = re.sub(r"^(http|ftp)://", "https://", rights)
+    address = licences()["ccUrlNormalisation"].get(https.rstrip("/"), https)
     return by_id.get(identifier) or by_name.get(rights) or by_address.get(address)
 
 

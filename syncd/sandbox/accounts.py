@@ -17,7 +17,9 @@ def answer(world: World, request: Request, path: str) -> Response:
     """``/clients/{id}`` (and its other name, ``/repositories/{id}``), ``/prefixes`` and ``/prefixes/{id}``."""
     _, kind, *rest = path.split("/")
     if kind == "prefixes":
-        return _prefixes(world, request) if not rest else _prefix(world, rest[0])
+        return _prefixes(world, request.query.get("client-id")) if not rest else _prefix(world, rest[0])
+    if len(rest) == 2 and rest[1] == "prefixes":
+        return _prefixes(world, rest[0])
     account = world.account(rest[0]) if len(rest) == 1 else None
     if account is None:
         return error(404, NOT_FOUND)
@@ -29,7 +31,9 @@ def token(world: World, request: Request) -> Response:
     form = _form(request)
     if form.get("grant_type") != "password":
         return error(400, "Wrong grant type.")
-    account = world.account(form.get("username", ""))
+    if not form.get("username") or not form.get("password"):
+        return error(400, "Missing account ID or password.")
+    account = world.account(form["username"])
     if account is None or account.password != form.get("password"):
         return error(400, "Wrong account ID or password.")
     value = secrets.token_urlsafe(32)
@@ -47,8 +51,7 @@ def _form(request: Request) -> dict[str, str]:
         return {}
 
 
-def _prefixes(world: World, request: Request) -> Response:
-    asked = request.query.get("client-id")
+def _prefixes(world: World, asked: str | None) -> Response:
     owners = [one for one in world.accounts.values() if asked is None or one.key == asked.lower()]
     data = [_prefix_document(prefix, one) for one in owners for prefix in one.prefixes]
     return json_response(200, {"data": data, "meta": {"total": len(data), "totalPages": 1, "page": 1}})
@@ -63,4 +66,6 @@ def _prefix(world: World, prefix: str) -> Response:
 
 def _prefix_document(prefix: str, account: Account) -> dict[str, Any]:
     clients = {"clients": {"data": [{"id": account.key, "type": "clients"}]}}
-    return {"id": prefix, "type": "prefixes", "attributes": {}, "relationships": clients}
+    related = {**clients, "providers": {"data": [{"id": account.key.split(".")[0], "type": "providers"}]}}
+    attributes = {"prefix": prefix, "createdAt": "2020-01-01T00:00:00Z"}
+    return {"id": prefix, "type": "prefixes", "attributes": attributes, "relationships": related}

@@ -17,6 +17,7 @@ from syncd.sandbox.lists import listing
 from syncd.sandbox.world import World
 
 _JSON_TYPES = ("application/vnd.api+json", "application/json", "text/x-json", "application/jsonrequest")
+_UNKNOWN_FORMAT = "The content type is not recognized."
 _XML_TYPES = ("application/vnd.datacite.datacite+xml", "application/x-datacite+xml")
 
 Routes = dict[str, Callable[[], Response]]
@@ -53,8 +54,6 @@ class Api:
         route = self._routes(request, identity, payload, path).get(method)
         if route is None:
             return error(404, NOT_FOUND)
-        if method == "GET" and not _readable(request):
-            return error(406, "The content type is not recognized.")
         response = route()
         if request.method == "HEAD":
             response.body = b""
@@ -71,9 +70,10 @@ class Api:
             return {"POST": lambda: writes.validate(self.world, request, identity, payload)}
         if path == "/dois/random":
             return {"GET": lambda: writes.proposals(request, identity)}
-        nested = re.fullmatch(r"/(clients|providers)/([^/]+)/dois", path.replace("/repositories/", "/clients/"))
+        nested = re.fullmatch(r"/(clients|providers|repositories)/([^/]+)/dois", path)
         if nested is not None:
-            owner = {f"{nested[1].rstrip('s')}-id": nested[2]}
+            # Below /repositories/ nobody reads whose: everything is listed.
+            owner = {} if nested[1] == "repositories" else {f"{nested[1].rstrip('s')}-id": nested[2]}
             return {"GET": lambda: self._listed(request, identity, owner)}
         if path.startswith(("/clients/", "/repositories/", "/prefixes")):
             return {"GET": lambda: _with_identity(accounts.answer(self.world, request, path), identity)}
@@ -92,6 +92,8 @@ class Api:
         }
 
     def _listed(self, request: Request, identity: Identity, owner: dict[str, str]) -> Response:
+        if not _readable(request):
+            return error(406, _UNKNOWN_FORMAT)
         accepted = identity.account is not None
         return _with_identity(listing(self.world, request, accepted=accepted, owner=owner), identity)
 
@@ -100,6 +102,8 @@ class Api:
         own = stored is not None and identity.account is stored.account
         if stored is None or not (own or stored.state == "findable"):
             raise not_found()
+        if not _readable(request):
+            return error(406, _UNKNOWN_FORMAT)
         if _accepted(request)[0] in _XML_TYPES:
             headers = {"Content-Type": f"{_XML_TYPES[0]}; charset=utf-8", **identity.headers}
             return Response(200, stored.xml or b"", headers)
@@ -116,8 +120,9 @@ class Api:
         if identity.account is not None and (identity.account is not stored.account or not identity.account.active):
             raise forbidden()
         # A draft's own url; for the others, what the handle system was told.
-        told = stored.state == "draft" or stored.registered is not None
-        url = stored.attributes.get("url") if told else None
+        if stored.state != "draft" and stored.registered is None:
+            return error(404, "Handle not found", identity.headers)
+        url = stored.attributes.get("url")
         return json_response(200, {"url": url}, identity.headers) if url else Response(204, b"", identity.headers)
 
 
@@ -126,8 +131,9 @@ def _parsed(request: Request) -> Any:
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in _JSON_TYPES or not request.body:
         return None
+    inflated = _inflated(request)
     try:
-        text = _inflated(request).decode(errors="ignore")
+        text = inflated.decode(errors="ignore")
         document = json.loads(text, parse_constant=_refused_constant)
     except (ValueError, RecursionError) as problem:
         raise Refusal(error(400, str(problem))) from None
@@ -156,7 +162,7 @@ def _inflated(request: Request) -> bytes:
     try:
         return gzip.decompress(request.body) if encoding == "gzip" else zlib.decompress(request.body)
     except (OSError, EOFError, zlib.error) as problem:
-        raise ValueError(str(problem)) from None
+        raise ServerError(str(problem)) from None  # below the part that answers broken JSON with a 400
 
 
 def _with_identity(response: Response, identity: Identity) -> Response:

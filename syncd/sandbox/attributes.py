@@ -76,7 +76,8 @@ _TYPES = ("resourceTypeGeneral", "resourceType", "schemaOrg", "citeproc", "bibte
 _KEPT_TAGS = re.compile(r"<(?!/?(?:strong|em|b|i|code|pre|sub|sup|br)\b)[^>]*>")
 _LENGTHS = {"reason": 255, "version": 191, "source": 191, "schemaVersion": 191, "language": 191}
 _LONGEST_DOI = 255
-_DECIMAL = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*", re.ASCII)
+_LARGEST_INTEGER = 2**31 - 1
+_DECIMAL = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 
 def assign(stored: Attributes, sent: Attributes) -> None:
@@ -85,7 +86,7 @@ def assign(stored: Attributes, sent: Attributes) -> None:
     Raises:
         ServerError: One of the values that make the real server fail.
     """
-    if "client" in sent:
+    if sent.get("client") is not None and not isinstance(sent["client"], (dict, list)):
         raise ServerError("Client(#1) expected, got an instance of String")
     if "identifiers" not in sent and "alternateIdentifiers" in sent:
         sent = {**sent, "identifiers": _alternate(sent["alternateIdentifiers"])}
@@ -137,7 +138,9 @@ def _apply_objects(stored: Attributes, name: str, value: Any, allowed: Any) -> N
     elif isinstance(value, str) and name == "subjects":
         stored[name] = [{"subject": value}]
     elif isinstance(value, str) and name == "rightsList":
-        stored[name] = [{"rights": value}]
+        # A text may be a licence's name, its address or, unlike inside an object, its identifier.
+        known = any(row[0] == value for row in licences()["licenses"])
+        stored[name] = [{"rights": value, "rightsIdentifier": value} if known else {"rights": value}]
     else:
         stored[name] = value  # refused by the rules, which want objects
     if name == "relatedItems" and any(isinstance(one.get(_ITEM_NAME), list) for one in _dicts(stored[name])):
@@ -169,8 +172,8 @@ def _apply_texts(stored: Attributes, name: str, value: Any) -> None:
         stored[name] = []
     elif isinstance(value, str):
         stored[name] = [value]
-    elif isinstance(value, list):
-        stored[name] = [entry for entry in value if isinstance(entry, (str, int, float))]
+    elif isinstance(value, list) and not any(isinstance(entry, (dict, list)) for entry in value):
+        stored[name] = list(value)  # with anything else inside, the whole is dropped
 
 
 def _apply_text(stored: Attributes, name: str, value: Any) -> None:
@@ -201,7 +204,7 @@ def _apply_others(stored: Attributes, sent: Attributes) -> None:
 
 def _publisher(value: Any) -> Any:
     if isinstance(value, str):
-        return {"name": value} if value else None
+        return {"name": value}
     if not isinstance(value, dict):
         return None
     return {key: value[key] for key in _PUBLISHER if value.get(key) is not None} or None
@@ -212,6 +215,8 @@ def _integer(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return None if value is None else int(value)
     if isinstance(value, (int, float)):
+        if abs(value) > _LARGEST_INTEGER:
+            raise ServerError(f"{value} is out of range for ActiveModel::Type::Integer with limit 4 bytes")
         return int(value)
     match = re.match(r"\s*([+-]?\d+)", str(value))
     return int(match[1]) if match else (0 if str(value) else None)
@@ -231,11 +236,18 @@ def normalise(stored: Attributes, sent: Attributes) -> None:
         stored["types"] = {**_derived(given), **given}
     if "geoLocations" in sent and isinstance(stored.get("geoLocations"), list):
         stored["geoLocations"] = [
-            {key: member if key == "geoLocationPlace" else _numbers(member) for key, member in entry.items()}
-            for entry in stored["geoLocations"]
+            {key: _place_member(key, member) for key, member in entry.items()} for entry in stored["geoLocations"]
         ]
     if isinstance(stored.get("identifiers"), list):
         stored["identifiers"] = [one for one in stored["identifiers"] if one.get("identifierType") != "DOI"]
+
+
+def _place_member(key: str, member: Any) -> Any:
+    if key == "geoLocationPlace":
+        return member
+    if key == "geoLocationPolygon" and isinstance(member, dict):
+        member = [member]
+    return _numbers(member)
 
 
 def _language(text: str) -> str | None:
@@ -287,12 +299,14 @@ def _right(entry: dict[str, Any]) -> dict[str, Any]:
 def _licence(entry: dict[str, Any]) -> Any:
     identifier = str(entry.get("rightsIdentifier") or "").lower()
     rights = entry.get("rights")
-    address = rights
-    if isinstance(rights, str) and "creativecommons.org" in rights:
-        plain = rights.replace("http://", "https://").rstrip("/")
-        address = licences()["ccUrlNormalisation"].get(plain, rights)
+    if rights is not None and not isinstance(rights, str):
+        raise ServerError(f"Can't convert {type(rights).__name__} into String.")
+    address = None
+    if rights and re.match(r"(https?|ftp)://[^/]", rights):
+        https = re.sub(r"^(http|ftp)://", "https://", rights)
+        address = licences()["ccUrlNormalisation"].get(https.rstrip("/"), https)
     for row in licences()["licenses"]:
-        if row[0].lower() == identifier or row[1] == rights or (rights and row[2] == address):
+        if row[0].lower() == identifier or row[1] == rights or (address and row[2] == address):
             return row
     return None
 

@@ -80,7 +80,8 @@ class Control:
 
     def _give(self, given: dict[str, Any]) -> None:
         """Create a DOI as its client would: one POST with the event that leads to its state."""
-        account = self._api.world.account(given["client"])
+        world = self._api.world
+        account = world.accounts.get(given["client"]) or world.account(given["client"])
         if account is None:
             raise ValueError(f"no account {given['client']}")
         attributes = {"doi": given["doi"], **given.get("attributes", {})}
@@ -88,7 +89,7 @@ class Control:
             attributes["url"] = given["url"]
         if given.get("state") in _EVENTS:
             attributes["event"] = _EVENTS[given["state"]]
-        problems = writes.give(self._api.world, account, attributes)
+        problems = writes.give(world, account, attributes)
         if problems:
             raise ValueError(f"{given['doi']}: {problems}")
         stored = self._api.world.dois[given["doi"].lower()]
@@ -105,6 +106,7 @@ class Control:
             if member not in ("id", "password", "prefixes", "domains", "active", "api_keys"):
                 raise ValueError(f"an account has no {member}")
             setattr(account, member, value)
+        account.__dict__.pop("key", None)  # made from the id
         return json_response(200, _describe_account(account))
 
 

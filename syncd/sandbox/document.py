@@ -159,7 +159,7 @@ def _from_item(item: dict[str, Any], kind: str) -> Attributes:
 
 def _from_series(text: str, related: list[Any], kind: str) -> Attributes:
     """``title, volume(issue), first-last`` as far as it goes; nothing without a title."""
-    parts = [part.strip() for part in text.split(",")]
+    parts = [part.strip() for part in text.rstrip(",").split(",")]
     if not parts[0]:
         return {}
     volume = issue = None
@@ -167,7 +167,7 @@ def _from_series(text: str, related: list[Any], kind: str) -> Attributes:
         match = _LAST_PARENTHESIS.search(parts[1])
         volume = (parts[1][: match.start()] or parts[1][match.end() :] if match else parts[1]) or None
         issue = match[1] if match else None
-    pages = [page.strip() for page in parts[-1].split("-")] if len(parts) > 1 else []
+    pages = [page.strip() for page in parts[-1].rstrip("-").split("-")] if len(parts) > 1 else []
     part_of: Attributes = next((one for one in related if one.get("relationType") == "IsPartOf"), {})
     members = {
         "type": kind,
@@ -176,7 +176,7 @@ def _from_series(text: str, related: list[Any], kind: str) -> Attributes:
         "title": parts[0],
         "volume": volume,
         "issue": issue,
-        "firstPage": pages[0] if pages else None,
+        "firstPage": (pages[0] or None) if pages else None,
         "lastPage": pages[1] if len(pages) > 1 else None,
     }
     return {name: value for name, value in members.items() if value is not None}

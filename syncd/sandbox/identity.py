@@ -44,7 +44,9 @@ def identify(world: World, authorization: str | None) -> Identity:
     """
     if not authorization:
         return Identity()
-    scheme, _, value = authorization.partition(" ")
+    scheme, _, value = authorization.strip().partition(" ")
+    if not value:
+        return Identity()  # a scheme without credentials counts as none
     if scheme.lower() == "bearer":
         account = world.tokens.get(value) or _of_key(world, value)
         if account is not None:

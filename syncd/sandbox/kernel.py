@@ -12,6 +12,7 @@ _YEAR = re.compile(r"\d{4}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*")
 _FLOAT = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _ADDRESS = re.compile(r"(?:[^%\[\]#]|%[0-9a-fA-F]{2}|//\[[^\]]*\])*(?:#(?:[^%#\[\]]|%[0-9a-fA-F]{2})*)?")
+_LEAST_POINTS = 4
 _BAD_SCHEME = re.compile(r"^(?![a-zA-Z][a-zA-Z0-9+.-]*:)[^/?#]*:")
 
 Check = Callable[[str], bool]
@@ -52,8 +53,13 @@ def _of_element(element: Element, path: str, line: _Line) -> Iterator[tuple[str,
     for source, words in _of_attributes(element, rule):
         yield source, f"{words} at line {own}, column 0"
     if len(element):
+        unexpected = _unexpected(element)
         for child in element:
             line.number += 1
+            if child is unexpected:
+                yield child.tag, f"This element is not expected. at line {line.number}, column 0"
+                line.number = _last_line(element, own)
+                return
             yield from _of_element(child, f"{path}/{child.tag}", line)
         line.number += 1
     elif rule.content is not None and not rule.content(element.text or ""):
@@ -63,6 +69,23 @@ def _of_element(element: Element, path: str, line: _Line) -> Iterator[tuple[str,
     if missing:
         expected = ", ".join(f"{{{NAMESPACE}}}{name}" for name in missing)
         yield element.tag, f"Missing child element(s). Expected is ( {expected} ). at line {own}, column 0"
+
+
+def _unexpected(element: Element) -> Element | None:
+    """The first child of a polygon out of order: four points at the least, then one inside at the most."""
+    if element.tag != "geoLocationPolygon":
+        return None
+    for number, child in enumerate(element):
+        inside = child.tag == "inPolygonPoint"
+        if (inside and number < _LEAST_POINTS) or any(one.tag == "inPolygonPoint" for one in element[:number]):
+            return child
+    return None
+
+
+def _last_line(element: Element, first: int) -> int:
+    """Where an element ends when every child and every closing tag has a line."""
+    lines = sum(2 if len(one) else 1 for one in element.iter())
+    return first + lines - 1
 
 
 def _of_attributes(element: Element, rule: Rule) -> Iterator[tuple[str, str]]:

@@ -73,7 +73,7 @@ def _publication(root: Element, attributes: Attributes, container: Attributes) -
     _leaf(
         root,
         "publisher",
-        publisher.get("name") or container.get("title"),
+        container.get("title") if publisher.get("name") is None else publisher["name"],
         publisherIdentifier=publisher.get("publisherIdentifier"),
         publisherIdentifierScheme=publisher.get("publisherIdentifierScheme"),
         schemeURI=publisher.get("schemeUri"),
@@ -129,7 +129,8 @@ def _subject(parent: Element, subject: dict[str, Any]) -> None:
 
 
 def _contributor(parent: Element, contributor: dict[str, Any]) -> None:
-    below = _below(parent, "contributor", contributorType=contributor.get("contributorType"))
+    # A missing type is written as an empty one.
+    below = _below(parent, "contributor", contributorType=contributor.get("contributorType") or "")
     _person(below, contributor, "contributorName")
 
 
@@ -216,6 +217,8 @@ def _place(wrapper: Element, place: dict[str, Any]) -> None:
         ("geoLocationPoint", ("pointLatitude", "pointLongitude")),
         ("geoLocationBox", ("westBoundLongitude", "eastBoundLongitude", "southBoundLatitude", "northBoundLatitude")),
     ):
+        if isinstance(place.get(part), list) and place[part]:
+            raise ServerError("no implicit conversion of String into Integer")
         if isinstance(place.get(part), dict):
             below = _below(parent, part)
             for name in names:
@@ -224,6 +227,8 @@ def _place(wrapper: Element, place: dict[str, Any]) -> None:
         polygon = _below(parent, "geoLocationPolygon")
         for point in entries(place, "geoLocationPolygon"):
             name = "polygonPoint" if "polygonPoint" in point else "inPolygonPoint"
+            if isinstance(point.get(name), list):
+                raise ServerError("no implicit conversion of String into Integer")
             below = _below(polygon, name)
             for coordinate in ("pointLatitude", "pointLongitude"):
                 _leaf(below, coordinate, (point.get(name) or {}).get(coordinate))

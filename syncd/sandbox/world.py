@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 Attributes = dict[str, Any]
@@ -22,7 +23,7 @@ class Account:
     active: bool = True
     api_keys: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The id as DataCite writes it back."""
         return self.id.lower()
@@ -82,12 +83,9 @@ class World:
         self._unindexed: deque[tuple[datetime, str, StoredDoi | None]] = deque()
 
     def account(self, account_id: str) -> Account | None:
-        """The account with this id, in any case, or with this name."""
+        """The account with this id, in any case."""
         wanted = account_id.lower()
-        for account in self.accounts.values():
-            if wanted in (account.key, account.name):
-                return account
-        return None
+        return next((account for account in self.accounts.values() if account.key == wanted), None)
 
     def new(self, doi: str, account: Account) -> StoredDoi:
         """A DOI that does not exist yet; ``keep`` makes it exist."""

@@ -21,6 +21,7 @@ _DOI_IN_PATH = re.compile(
 )
 _PREFIX = re.compile(r"^(10\.\d{4,5})(?:/(.+))?$")
 _ALLOWED_METHODS = "HEAD, GET, POST, PATCH, PUT, OPTIONS"
+_MOST_PROPOSALS = 10_000
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 TRANSITIONS = {
     ("draft", "register"): "registered",
@@ -80,24 +81,27 @@ def validate(world: World, request: Request, identity: Identity, document: Any) 
     account = _client_of(world, identity, data, creating=False)
     if identity.account is not account or not account.active:
         raise forbidden()
-    stored = world.new(str(sent.get("doi") or ""), account)
-    if not stored.doi and sent.get("prefix"):
-        stored = world.new(_new_name(world, sent), account)
+    if not sent.get("doi") and not sent.get("prefix"):
+        return error(400, "undefined method 'downcase' for nil")
+    stored = world.new(_new_name(world, sent), account)
     xml_changed = _change(stored, sent, upsert=False)
     errors = rules.check(stored, strict=True, creating=True, taken=False, xml_changed=xml_changed, saving=False)
     if errors:
         return json_response(200, {"errors": errors}, identity.headers)
-    return json_response(200, _document(request, stored, detail=False), identity.headers)
+    document = _document(request, stored, detail=False)
+    document["data"]["attributes"] |= dict.fromkeys(("created", "updated", "source"))  # given when it is saved
+    return json_response(200, document, identity.headers)
 
 
 def proposals(request: Request, identity: Identity) -> Response:
     """GET /dois/random: names that are not reserved, and only not taken at this moment."""
-    match = _PREFIX.match(request.query.get("prefix", ""))
-    if match is None:
+    asked = request.query.get("prefix", "")
+    if not asked:
         raise Refusal(error(422, "Parameter prefix is required"))
+    stem = _stem(asked)
     text = request.query.get("size", "1")
-    count = min(int(text), 500) if text.isdecimal() else 1
-    return json_response(200, {"dois": [f"{match[1]}/{_suffix()}" for _ in range(count)]}, identity.headers)
+    count = min(int(text), _MOST_PROPOSALS) if text.isdecimal() else 1
+    return json_response(200, {"dois": [stem + _suffix() for _ in range(count)]}, identity.headers)
 
 
 def give(world: World, account: Account, sent: dict[str, Any]) -> list[Error]:
@@ -135,7 +139,7 @@ def _update(world: World, request: Request, identity: Identity, existing: Stored
 def _saved(world: World, stored: StoredDoi, sent: dict[str, Any], *, creating: bool) -> list[Error]:
     """Lay the request over the record and keep the result, if nothing is wrong with it."""
     xml_changed = _change(stored, sent, upsert=not creating)
-    strict = stored.state != "draft" or sent.get("should_validate") is True
+    strict = stored.state != "draft" or _cast(sent.get("should_validate"))
     taken = creating and stored.doi in world.dois
     errors = rules.check(stored, strict=strict, creating=creating, taken=taken, xml_changed=xml_changed, saving=True)
     if errors:
@@ -156,7 +160,7 @@ def _change(stored: StoredDoi, sent: dict[str, Any], *, upsert: bool) -> bool:
     if upsert and not stored.attributes.get("schemaVersion"):
         stored.attributes["schemaVersion"] = SCHEMA_VERSION
     before = stored.xml
-    if content.METADATA & sent.keys() or sent.get("regenerate") is True:
+    if content.METADATA & sent.keys() or _cast(sent.get("regenerate")):
         render(stored)
     content.normalise(stored.attributes, sent)
     changed = stored.xml != before
@@ -166,6 +170,11 @@ def _change(stored: StoredDoi, sent: dict[str, Any], *, upsert: bool) -> bool:
     if isinstance(event, str):
         stored.state = TRANSITIONS.get((stored.state, event), stored.state)
     return changed
+
+
+def _cast(value: Any) -> bool:
+    """As the database casts a boolean: everything but a few words is true."""
+    return value not in (None, "", False, 0, "0", "f", "F", "false", "FALSE", "False", "off", "OFF", "no")
 
 
 def _answer(request: Request, identity: Identity, stored: StoredDoi, errors: list[Error], status: int) -> Response:
@@ -195,9 +204,9 @@ def _data(document: Any) -> dict[str, Any]:
     alternate = sent.get("alternateIdentifiers") or []
     listed = alternate if isinstance(alternate, list) else [alternate]
     for entry in listed if "identifiers" not in sent else ():
-        for key in ("alternateIdentifierType", "alternateIdentifier"):
+        for key in ("alternateIdentifier", "alternateIdentifierType"):
             if isinstance(entry, dict) and key not in entry:
-                raise Refusal(error(422, f"key not found: :{key}"))
+                raise Refusal(error(422, f"param is missing or the value is empty or invalid: {key}"))
     return dict(data)
 
 
@@ -230,19 +239,22 @@ def _may_write(identity: Identity, stored: StoredDoi) -> None:
 def _new_name(world: World, sent: dict[str, Any]) -> str:
     name, prefix = sent.get("doi"), sent.get("prefix")
     if isinstance(name, str) and name:
-        if not re.match(r"^10\.\d{4,5}/", name):
-            raise forbidden()
         return name
-    if prefix is None:
+    if not prefix:
         raise forbidden()
-    match = _PREFIX.match(str(prefix))
-    if match is None:
-        raise content.ServerError("undefined method for nil (prefix)")
-    shoulder = f"{match[2]}-" if match[2] else ""
+    stem = _stem(str(prefix))
     while True:
-        name = f"{match[1]}/{shoulder}{_suffix()}"
+        name = stem + _suffix()
         if name.lower() not in world.dois:
             return name
+
+
+def _stem(prefix: str) -> str:
+    """What a generated name begins with; a prefix may carry a shoulder."""
+    match = _PREFIX.match(prefix)
+    if match is None:
+        raise content.ServerError("No valid prefix found")
+    return f"{match[1]}/{match[2]}-" if match[2] else f"{match[1]}/"
 
 
 def _suffix() -> str:

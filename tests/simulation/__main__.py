@@ -5,7 +5,20 @@ import multiprocessing
 import sys
 import time
 
-from tests.simulation.play import share
+from tests.simulation.mutants import MUTANTS, planted
+from tests.simulation.play import play, share
+
+
+def hunt(names: list[str], seeds: range) -> int:
+    """Find each mistake, and say by which seed."""
+    missed = 0
+    for name in names:
+        with planted(name):
+            found = next(((seed, broken[0]) for seed, broken, _ in play(seeds) if broken), None)
+        missed += found is None
+        sys.stdout.write(f"{name}: {'not found' if found is None else f'seed {found[0]}: {found[1][:120]}'}\n")
+        sys.stdout.flush()
+    return 1 if missed else 0
 
 
 def main() -> int:
@@ -13,7 +26,10 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=500)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--mutants", nargs="*", help="look for each planted mistake instead; none named: for all")
     arguments = parser.parse_args()
+    if arguments.mutants is not None:
+        return hunt(arguments.mutants or list(MUTANTS), range(arguments.first, arguments.first + arguments.seeds))
     begin = time.monotonic()
     last = arguments.first + arguments.seeds
     size = max(25, min(200, arguments.seeds // (4 * arguments.jobs)))
