@@ -11,7 +11,7 @@ from syncd.model import LIST_ATTRIBUTES, MANAGED_ATTRIBUTES, Attributes, Desired
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 3600.0
 _LIMITED_ATTEMPTS = 3
-_PATIENT_ATTEMPTS = 8
+_HOURLY_FROM, _DAILY_FROM = 9, 33
 _DAY = 86400.0
 _PROBE_EVERY = 60.0
 _LONGEST_THROTTLE = 900.0
@@ -85,7 +85,7 @@ def next_step(held: Held, desired: Desired, policy: Policy, *, prefixes: Sequenc
 def delay(attempts: int, retry_after: float | None, chance: float) -> float:
     """Seconds until the next attempt: full jitter, doubling from 1 s to 1 h, never before ``Retry-After``.
 
-    What failed more than eight times in a row is tried once a day.
+    What failed eight times in a row is tried once an hour, and after a day of that once a day.
 
 
     Args:
@@ -94,8 +94,8 @@ def delay(attempts: int, retry_after: float | None, chance: float) -> float:
     """
     if retry_after == 0:
         return 0.0
-    if attempts > _PATIENT_ATTEMPTS:
-        return _DAY
+    if attempts >= _HOURLY_FROM:
+        return max(retry_after or 0.0, _DAY if attempts >= _DAILY_FROM else _LONGEST_DELAY)
     most = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(attempts, 32))
     return max(retry_after or 0.0, most * chance)
 

@@ -20,12 +20,12 @@ from syncd.datacite.request import Put, Write
 from syncd.errors import ConfigurationError, PlatformError, StateError, SyncdError
 from syncd.limiter import Limiter, Slot
 from syncd.model import Desired, Problem, State
-from syncd.plan import Nothing, Policy, next_step, pause_length
+from syncd.plan import Nothing, Policy, exhausted, next_step, pause_length
 from syncd.platforms import Platform
-from syncd.settle import Turn
+from syncd.settle import Turn, Weather
 from syncd.store import Store
 from syncd.store.facts import GONE_DIGEST, LANE_BACKFILL, Claim, Failed
-from syncd.store.runs import HOST
+from syncd.store.runs import HOST, Pause
 
 _log = structlog.get_logger()
 _PATIENCE_SECONDS = 30.0
@@ -244,12 +244,12 @@ class Sender:
         slot.end(answered=isinstance(answer, Answer) or not answer.sent)
         self.counts.add("requests")
         outcome = judge(request, claim.held, answer, self._account.id)
-        probing = bool(probed)
-        settlement = settle.answered(claim, turn, request, outcome, self._policy, self._chance(), probing=probing)
+        go_on, weather = self._go_on(outcome, probed, claim)
+        settlement = settle.answered(claim, turn, request, outcome, self._policy, self._chance(), weather)
         if not self._store.dois.settle(claim, settlement):
             _log.warning("claim.lost", doi=claim.doi, account=claim.account)
         self._report(claim, request, outcome)
-        return self._go_on(outcome, probed)
+        return go_on
 
     def _report(self, claim: Claim, request: Write, outcome: Outcome) -> None:
         fields = {
@@ -272,48 +272,60 @@ class Sender:
             case Halted(cause, message):
                 _log.error("account.halted", **fields, cause=cause, message=message)
 
-    def _go_on(self, outcome: Outcome, probed: Probed) -> bool:
-        """Pause the account or the host where the outcome asks for it; returns whether to call again.
+    def _go_on(self, outcome: Outcome, probed: Probed, claim: Claim) -> tuple[bool, Weather]:
+        """Pause the account or the host where the outcome asks for it.
 
         Args:
             outcome: What came of a request.
             probed: The pauses that this request was to try.
+            claim: Whose request it was.
+
+        Returns:
+            Whether to call again, and what is known of the host.
         """
         match outcome:
             case Halted(cause, message):
                 self.counts.halted = True
-                self._pause(self._account.id, cause, message, probed)
+                self._pause(self._account.id, cause, message, probed, claim.doi)
                 self._resume(scope for scope in probed if scope == HOST)
-                return False
+                return False, Weather.FAIR
             case Deferred() if outcome.transient:
-                return self._wait_out(outcome, probed)
+                return self._wait_out(outcome, probed, claim)
             case _:
                 self.counts.failures(more=False)
                 self._resume(probed)
-                return True
+                return True, Weather.FAIR
 
-    def _wait_out(self, outcome: Deferred, probed: Probed) -> bool:
+    def _wait_out(self, outcome: Deferred, probed: Probed, claim: Claim) -> tuple[bool, Weather]:
         """Trouble of the host: at once where nothing has worked yet, else when it comes several times in a row."""
         self.counts.trouble = f"{outcome.cause}: {outcome.message}"
         several = _FAILURES_TO_PAUSE if self.counts.answered and not probed else 1
         if self.counts.failures(more=True) < several and outcome.cause != "throttled":
-            return True
+            return True, Weather.FAIR
         self.counts.paused = True
-        self._pause(HOST, outcome.cause, outcome.message, probed, outcome.retry_after)
+        pause = self._pause(HOST, outcome.cause, outcome.message, probed, claim.doi, outcome.retry_after)
         self._store.runs.end_wait([scope for scope in probed if scope != HOST])
         if outcome.cause == "throttled":
             self._limiter.slow_down()
-        return False
+        elif not pause.several and exhausted(claim.attempts + 1):
+            # It happens to this record again and again and to no other: it is not the host.
+            self._resume([HOST])
+            return True, Weather.FAIR
+        return False, Weather.FOUL if pause.several else Weather.DOUBTFUL
 
-    def _pause(self, scope: str, cause: str, message: str, probed: Probed, retry_after: float | None = None) -> None:
+    def _pause(
+        self, scope: str, cause: str, message: str, probed: Probed, doi: str, retry_after: float | None = None
+    ) -> Pause:
         pause = self._store.runs.pause(
             scope,
             cause,
             message,
             lambda attempts: timedelta(seconds=pause_length(cause, attempts, retry_after)),
+            told_by=doi,
             tried=scope in probed,
         )
         _log.warning("sending.paused", scope=scope, cause=cause, message=message, until=str(pause.until))
+        return pause
 
     def _resume(self, scopes: Iterable[str]) -> None:
         for scope in scopes:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import Enum
 
 from syncd.datacite.outcome import Accepted, Deferred, Halted, Outcome, Rejected
 from syncd.datacite.request import Put, Write
@@ -10,6 +11,18 @@ from syncd.plan import Nothing, Policy, decide, delay, exhausted
 from syncd.store.facts import GONE_DIGEST, Claim, Failed, Settlement, Written
 
 _HELP_AT_ONCE = ("recreated", "refused", "state_not_reached", "not_a_draft", "conflict")
+
+
+_SHORTEST_TURN, _LONGEST_TURN = 90.0, 300.0
+"""While the host is in trouble one request a minute tries; the next one is to be another record's."""
+
+
+class Weather(Enum):
+    """Whether a failure is the host's: others fail too, nobody knows yet, or not."""
+
+    FAIR = "fair"
+    DOUBTFUL = "doubtful"
+    FOUL = "foul"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +85,9 @@ def answered(
     outcome: Outcome,
     policy: Policy,
     chance: float,
-    *,
-    probing: bool = False,
+    weather: Weather = Weather.FAIR,
 ) -> Settlement:
-    """A request left; this is what came of it.
-
-    Args:
-        probing: It only tried whether a pause can end, so another failure says nothing about this record.
-    """
+    """A request left; this is what came of it."""
     unchanged = outcome.held == claim.held
     settlement = replace(
         _read_again(claim, turn),
@@ -94,7 +102,7 @@ def answered(
             failed = Failed(cause, message, status)
             return _refused(settlement, failed, claim.attempts + 1)
         case Deferred():
-            return _deferred(claim, settlement, outcome, chance, probing=probing)
+            return _deferred(claim, settlement, outcome, chance, weather)
         case Halted():
             return settlement  # the account's trouble, not the record's
 
@@ -114,12 +122,12 @@ def _refused(settlement: Settlement, failed: Failed, attempts: int) -> Settlemen
     return replace(settlement, quarantine=True, failed=failed, attempts=attempts)
 
 
-def _deferred(claim: Claim, settlement: Settlement, outcome: Deferred, chance: float, *, probing: bool) -> Settlement:
+def _deferred(claim: Claim, settlement: Settlement, outcome: Deferred, chance: float, weather: Weather) -> Settlement:
     attempts = claim.attempts + 1
     failed = Failed(outcome.cause, outcome.message, outcome.status)
-    if (outcome.host_wide and not outcome.unsure) or (probing and outcome.transient):
+    if weather is Weather.FOUL or (outcome.host_wide and not outcome.unsure):
         # An outage is nobody's failure: no record is charged with it.
-        return replace(settlement, retry_in=_wait(1, outcome.retry_after, chance))
+        return replace(settlement, retry_in=timedelta(seconds=outcome.retry_after or 0) + _turn(chance))
     if outcome.limited:
         # Other troubles before do not count against a step that should help at once; several such steps
         # that follow on each other do.
@@ -127,6 +135,8 @@ def _deferred(claim: Claim, settlement: Settlement, outcome: Deferred, chance: f
         if exhausted(attempts):
             return _refused(settlement, failed, attempts)
     wait = _wait(attempts, outcome.retry_after, chance)
+    if weather is Weather.DOUBTFUL:
+        wait += _turn(chance)
     if outcome.transient and not exhausted(attempts):
         # Once or twice is the weather; the record is named when it happens to it again and again.
         return replace(settlement, retry_in=wait, attempts=attempts)
@@ -151,6 +161,10 @@ def _digest(desired: Desired | Problem) -> str | None:
 
 def _wait(attempts: int, retry_after: float | None, chance: float) -> timedelta:
     return timedelta(seconds=delay(attempts, retry_after, chance))
+
+
+def _turn(chance: float) -> timedelta:
+    return timedelta(seconds=_SHORTEST_TURN + (_LONGEST_TURN - _SHORTEST_TURN) * chance)
 
 
 def _written(request: Write, turn: Turn, outcome: Outcome) -> Written:

@@ -85,6 +85,7 @@ def test_real_threads_and_processes_worth_of_limiters_share_the_slots(store: Sto
                     slot.use()
                     with lock:
                         arrivals.append(time.monotonic())
+                    slot.end(answered=True)
 
     Limiter(store.slots, settings(10, window=window), SystemClock()).prepare()
     workers = [threading.Thread(target=work) for _ in range(4)]

@@ -163,7 +163,8 @@ def test_schema_version_goes_with_every_write() -> None:
 def test_waiting_times_double_with_jitter_and_respect_retry_after() -> None:
     assert [delay(attempt, None, 1.0) for attempt in (1, 2, 3)] == [2.0, 4.0, 8.0]
     assert delay(8, None, 1.0) == 256.0
-    assert delay(9, None, 0.0) == 86400.0  # by then it is the record, not the weather
+    assert delay(9, None, 0.0) == 3600.0
+    assert delay(33, None, 0.0) == 86400.0  # by then it is the record, not the weather
     assert delay(1, None, 0.0) == 0.0
     assert delay(1, 120.0, 0.5) == 120.0
     assert delay(9, 0, 1.0) == 0.0

@@ -110,6 +110,8 @@ def upgrade() -> None:
         sa.Column("since", Time, nullable=False),
         sa.Column("until", Time),
         sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("doi", sa.Text),
+        sa.Column("several", sa.Boolean, nullable=False),
     )
     op.create_table(
         "syncd_lease",

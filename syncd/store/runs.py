@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 from syncd.errors import SafetyError
 from syncd.store.database import Database
 from syncd.store.insert import insert_ignoring
-from syncd.store.tables import UtcDateTime, fingerprint, lease, pause, run
+from syncd.store.tables import UtcDateTime, doi, fingerprint, lease, pause, run
 
 HOST = "host"
 """The scope of a pause that holds for every account."""
@@ -41,6 +41,7 @@ class Pause:
     Attributes:
         until: When one request tries again; None: not before somebody resumes it.
         attempts: How many tries in a row failed.
+        several: Requests of more than one DOI failed, so it is not the record.
     """
 
     scope: str
@@ -49,6 +50,7 @@ class Pause:
     since: datetime
     until: datetime | None
     attempts: int
+    several: bool
 
 
 class Runs:
@@ -96,6 +98,7 @@ class Runs:
         message: str,
         duration: Callable[[int], timedelta | None],
         *,
+        told_by: str | None = None,
         tried: bool = False,
     ) -> Pause:
         """Send nothing for ``scope`` (an account, or ``HOST``) for a while; then one request tries again.
@@ -105,6 +108,7 @@ class Runs:
             cause: Why, in the stable word.
             message: Why, in DataCite's or our words.
             duration: From how many tries in a row failed to how long; None: until somebody resumes it.
+            told_by: The DOI whose request told it; a second one shows that it is not the record.
             tried: The caller's was the one request that ``leave`` allowed. Others that were on their way only
                 say again what is known, and change nothing.
         """
@@ -114,8 +118,11 @@ class Runs:
             found = connection.execute(select(pause).where(pause.c.scope == scope).with_for_update()).one_or_none()
             if found is not None and found.cause != cause:
                 found = None
+            several = found is not None and (found.several or found.doi != told_by)
             if found is not None and not tried and (found.until is None or found.until > steady):
-                return self._shown(connection, found)  # another worker's request told the same before
+                # Another worker's request told the same before.
+                connection.execute(update(pause).where(pause.c.scope == scope).values(several=several))
+                return replace(self._shown(connection, found), several=several)
             attempts = 1 if found is None else found.attempts + 1
             rest = duration(attempts)
             values = {
@@ -124,6 +131,8 @@ class Runs:
                 "since": wall if found is None else found.since,
                 "until": None if rest is None else steady + rest,
                 "attempts": attempts,
+                "doi": told_by if found is None else found.doi,
+                "several": several,
             }
             if connection.execute(update(pause).where(pause.c.scope == scope).values(values)).rowcount == 0:
                 insert_ignoring(connection, pause, [{"scope": scope, **values}])
@@ -162,9 +171,13 @@ class Runs:
             connection.execute(update(pause).where(due).values(until=steady))
 
     def resume(self, scope: str) -> bool:
-        """End a pause; returns whether there was one."""
+        """End a pause; returns whether there was one. What only waited for better weather is due at once."""
         with self._database.writing() as connection:
-            return connection.execute(delete(pause).where(pause.c.scope == scope)).rowcount > 0
+            there = connection.execute(delete(pause).where(pause.c.scope == scope)).rowcount > 0
+            if there and scope == HOST:
+                waiting = doi.c.next_try_at.is_not(None) & doi.c.cause.is_(None)
+                connection.execute(update(doi).where(waiting).values(next_try_at=None))
+            return there
 
     def pauses(self, account: str | None = None) -> list[Pause]:
         """The pauses that hold, all or the ones that concern one account; ``until`` as the wall clock has it."""
@@ -176,7 +189,7 @@ class Runs:
 
     def _shown(self, connection: Connection, row: Row[Any]) -> Pause:
         until = None if row.until is None else self._database.steady.wall(connection, row.until)
-        return Pause(row.scope, row.cause, row.message, row.since, until, row.attempts)
+        return Pause(row.scope, row.cause, row.message, row.since, until, row.attempts, row.several)
 
     def bind(self, account: str, host: str, platform: str) -> None:
         """Tie the account's state to one DataCite and one platform database, for ever, on first use.

@@ -164,6 +164,8 @@ pause = Table(
     Column("since", UtcDateTime, nullable=False),
     Column("until", SteadyDateTime, comment="then one request tries again; null: until an operator resumes"),
     Column("attempts", Integer, nullable=False, default=1, comment="tries in a row that failed"),
+    Column("doi", Text, comment="whose request failed first; null: nobody's"),
+    Column("several", Boolean, nullable=False, default=False, comment="requests of other DOIs failed as well"),
 )
 
 lease = Table(

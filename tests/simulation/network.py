@@ -81,6 +81,10 @@ class Network:
         self.arrivals.append(arrival)
         return arrival, response
 
+    def fated(self, _request: Request) -> Response | None:
+        """An answer that somebody else gives in DataCite's place; here nobody does."""
+        return None
+
     def _answer(self, request: Request, fate: str) -> Response:
         world = self.sandbox.world
         if fate:
@@ -136,6 +140,10 @@ class Wire(httpx.BaseTransport):
         """
         network, chance, weather = self._network, self._network.chance, self._network.weather
         departed = network.time.now
+        fated = network.fated(request)
+        if fated is not None:
+            self._process.give_way(0.1)
+            return fated
         if weather.outage:
             network.in_outage.append(departed)
         if weather.outage or chance.random() < weather.refused_connection:
