@@ -13,8 +13,8 @@ from tests.simulation.story import stage
 
 SEEDS = range(24)
 FOUND_BY = {
-    "no_unsure_mark": 3,
-    "no_grace_time": 319,
+    "no_unsure_mark": 2,
+    "no_grace_time": 99,
     "no_owner_check": 12,
     "slot_freed_when_taken": 28,
     "slot_forgets_late_arrivals": 56,
