@@ -7,6 +7,7 @@ from typing import Any
 from tests.simulation.network import Arrival
 from tests.simulation.story import PREFIX, Outcome
 
+_MOST_IN_TEN_MINUTES = 10 + 6
 _LONGEST_HOLD = 16.0
 """A slot may be 15 s old when its request leaves; the record was read after it was taken."""
 
@@ -193,7 +194,7 @@ def no_storm(outcome: Outcome) -> Iterator[str]:
     for number, at in enumerate(attempts):
         # Whoever finds out, what is on its way, and one try a minute; a new process knows what the others found.
         within = sum(at <= other <= at + 600.0 for other in attempts[number:])
-        if within > 10 + 3 * 3 + 3:
+        if within > _MOST_IN_TEN_MINUTES:
             yield f"smallest-request: {within} attempts within ten minutes of an outage from {at:.0f} on"
             break
     for doi, count in sent.items():
