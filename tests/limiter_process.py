@@ -3,7 +3,8 @@
 ``python -m tests.limiter_process STATE SANDBOX SECONDS LANE``
 
 Started several times over by the tests of the limiter, and killed in the middle. Loopback only; ends by itself.
-Prints one JSON line: how many requests it sent, and how long its longest wait for a slot was.
+Prints one JSON line: how many requests it sent, how long it held a slot on average, how long its longest wait was, and
+for how long the limiter told it to wait at the most: on a busy machine a process waits for its turn as well.
 """
 
 import json
@@ -11,12 +12,14 @@ import random
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from syncd.clock import SystemClock
 from syncd.config import DataCiteSettings
 from syncd.datacite.client import Client
 from syncd.limiter import Limiter
 from syncd.store import Store
+from syncd.store.slots import Taken
 
 WINDOW, SLOTS, WORKERS = 3.0, 300, 12
 
@@ -32,6 +35,16 @@ def main(state: str, sandbox: str, seconds: float, lane: str) -> None:
     limiter.prepare()
     end = time.monotonic() + seconds
     waits: list[float] = []
+    holds: list[float] = []
+    told: list[float] = []
+    take = store.slots.take
+
+    def watched(hold: timedelta, keep_free: int) -> Taken | timedelta:
+        answer = take(hold, keep_free)
+        told.append(answer.total_seconds() if isinstance(answer, timedelta) else 0.0)
+        return answer
+
+    store.slots.take = watched  # type: ignore[method-assign]
 
     def work(number: int) -> int:
         chance = random.Random(f"{number}")
@@ -44,11 +57,13 @@ def main(state: str, sandbox: str, seconds: float, lane: str) -> None:
             with limiter.slot(mass=lane == "backfill", patience=seconds) as slot:
                 if slot is None or time.monotonic() > end:
                     continue
-                waits.append(time.monotonic() - begin)
+                taken = time.monotonic()
+                waits.append(taken - begin)
                 time.sleep(chance.uniform(0.0, 0.2) if lane != "publish" else 0.0)  # between the slot and the wire
                 if slot.use():
                     client.read(f"10.5072/{number}")
                     slot.end(answered=True)
+                    holds.append(time.monotonic() - taken)
                     sent += 1
         client.close()
         return sent
@@ -57,7 +72,13 @@ def main(state: str, sandbox: str, seconds: float, lane: str) -> None:
     with ThreadPoolExecutor(workers) as pool:
         sent = sum(pool.map(work, range(workers)))
     store.close()
-    sys.stdout.write(json.dumps({"sent": sent, "longest_wait": max(waits, default=0.0)}) + "\n")
+    found = {
+        "sent": sent,
+        "hold": sum(holds) / len(holds),
+        "longest_wait": max(waits, default=0.0),
+        "told_to_wait": max(told, default=0.0),
+    }
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":
