@@ -19,7 +19,7 @@ from syncd.sandbox.server import RunningSandbox, Sandbox
 from syncd.store import Store, schema
 from tests.site import ATTRIBUTES, PREFIX
 
-RECORDS, SLOTS, WINDOW = 12, 60, 2.0
+RECORDS, SLOTS, WINDOW = 60, 300, 2.0
 _QUERY = "SELECT id AS record_key, doi, status, url, metadata FROM record"
 
 
@@ -91,7 +91,7 @@ def rounds(count: int, state: str, folder: Path, seed: int = 0) -> tuple[int, li
     store = Store.open(state)
     schema.upgrade(store.database)
     running = RunningSandbox(Sandbox(firewall=Firewall(SLOTS, WINDOW)))
-    running.application.faults.replace([{"kind": "latency", "seconds": 0.05}])
+    running.application.faults.replace([{"kind": "latency", "seconds": 0.2}])
     path = configuration(folder, running.address, state)
     command = [sys.executable, "-m", "syncd", "sync", "-c", str(path)]
     killed = 0
@@ -106,7 +106,7 @@ def rounds(count: int, state: str, folder: Path, seed: int = 0) -> tuple[int, li
                 if process.poll() is not None:
                     break
                 time.sleep(0.002)
-            time.sleep(chance.uniform(0.0, 0.25))
+            time.sleep(chance.uniform(0.0, 0.2))
             killed += process.poll() is None
             process.kill()
             process.wait()

@@ -19,4 +19,4 @@ def test_nothing_is_lost_or_done_twice_by_processes_that_are_killed(
     killed, found = rounds(ROUNDS, database(kind), tmp_path)
 
     assert found == []
-    assert killed >= ROUNDS / 5  # the others had ended before
+    assert killed > ROUNDS / 2
