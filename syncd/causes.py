@@ -139,6 +139,12 @@ _ALL = (
         "Check the account's password, then run `syncd sync`.",
     ),
     Cause(
+        "account_refused",
+        "DataCite refused one DOI of the account after the other with 403: it is deactivated, or its prefixes moved.",
+        "See in Fabrica whether the account is active and which prefixes it has; then `syncd retry --cause forbidden`.",
+    ),
+    Cause("by_hand", "Paused by an operator.", "`syncd resume` ends it."),
+    Cause(
         "crashed",
         "syncd itself failed on this record.",
         "Please report it with the log lines of this DOI; it is tried again later.",

@@ -26,9 +26,10 @@ from syncd.clock import Clock, SystemClock
 from syncd.config import AccountSettings, DataCiteSettings, Settings
 from syncd.datacite.client import Client
 from syncd.limiter import Limiter
+from syncd.plan import ACCOUNT_CAUSES
 from syncd.platforms import Platform, open_platform
 from syncd.scan import Scan, ScanCounts
-from syncd.send import SendCounts, Sender, Together, Writer, in_threads
+from syncd.send import COUNTED, SendCounts, Sender, Together, Writer, in_threads
 from syncd.store import Store, schema
 from syncd.store.runs import Runs
 
@@ -36,7 +37,7 @@ _log = structlog.get_logger()
 
 FULL, CHANGED, SEND = "full", "changed", "send"
 _WORTH_A_NEW_PLACE = 1000
-_ENDED_BY_HAND = ("credentials", "unreachable", "no_answer", "server_error", "bad_answer")
+_ENDED_BY_HAND = (*ACCOUNT_CAUSES, "unreachable", "no_answer", "server_error", "bad_answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +203,7 @@ def send(parts: Parts, limiter: Limiter) -> SendCounts:
         sender.run()
         result = "done"
     finally:
-        counts = {
-            name: int(getattr(sender.counts, name))
-            for name in ("requests", "accepted", "rejected", "deferred", "unneeded")
-        }
+        counts = {name: int(getattr(sender.counts, name)) for name in COUNTED}
         idle = not any(counts.values())
         run.end(result, counts, quiet=idle and result == "done")
     _log.log(logging.DEBUG if idle else logging.INFO, "send.finished", account=parts.account.id, **counts)

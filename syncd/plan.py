@@ -13,10 +13,13 @@ _LONGEST_DELAY = 3600.0
 _LIMITED_ATTEMPTS = 3
 _HOURLY_FROM, _DAILY_FROM = 9, 33
 _DAY = 86400.0
-_PROBE_EVERY = 60.0
+_PROBE_EVERY, _PROBES_AT_FIRST, _PROBE_EVERY_LATER = 60.0, 120, 300.0
 _LONGEST_THROTTLE = 900.0
 _FIRST_CREDENTIALS = 300.0
 _LONGEST_CREDENTIALS = 6 * 3600.0
+
+ACCOUNT_CAUSES = ("credentials", "account_refused")
+"""Why DataCite takes nothing of one account, whatever the record."""
 
 _CLEARED: dict[str, Any] = {
     **{name: [] for name in LIST_ATTRIBUTES},
@@ -87,7 +90,6 @@ def delay(attempts: int, retry_after: float | None, chance: float) -> float:
 
     What failed eight times in a row is tried once an hour, and after a day of that once a day.
 
-
     Args:
         attempts: How many failed in a row, at least 1.
         chance: A random number between 0 and 1.
@@ -103,6 +105,9 @@ def delay(attempts: int, retry_after: float | None, chance: float) -> float:
 def pause_length(cause: str, attempts: int, retry_after: float | None = None) -> float:
     """Seconds that an account or the host rests before one request tries again.
 
+    An outage is tried once a minute for two hours, then every five minutes; an account that DataCite does not
+    accept after 5 minutes, then ever more seldom, at last every six hours.
+
     Args:
         cause: Why it rests.
         attempts: How many tries in a row failed, at least 1.
@@ -111,9 +116,9 @@ def pause_length(cause: str, attempts: int, retry_after: float | None = None) ->
     doubled = 2.0 ** min(attempts - 1, 16)
     if cause == "throttled":
         return max(retry_after or 0.0, min(_LONGEST_THROTTLE, _PROBE_EVERY * doubled))
-    if cause == "credentials":
+    if cause in ACCOUNT_CAUSES:
         return min(_LONGEST_CREDENTIALS, _FIRST_CREDENTIALS * doubled)
-    return max(retry_after or 0.0, _PROBE_EVERY)
+    return max(retry_after or 0.0, _PROBE_EVERY if attempts <= _PROBES_AT_FIRST else _PROBE_EVERY_LATER)
 
 
 def exhausted(attempts: int) -> bool:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import structlog
 
@@ -32,6 +32,10 @@ _PATIENCE_SECONDS = 30.0
 _MARGIN_SECONDS = 30.0
 _FAILURES_TO_PAUSE = 3
 _UNREADABLE_TO_STOP = 5
+_FORBIDDEN_TO_PAUSE = 10
+
+COUNTED = ("requests", "accepted", "rejected", "deferred", "unneeded")
+"""The numbers of ``SendCounts`` that a run writes down."""
 
 
 class Writer(Protocol):
@@ -58,19 +62,26 @@ def in_threads(work: Callable[[], None], count: int) -> None:
 
 @dataclass
 class SendCounts:
-    """What sending did, over all workers."""
+    """What sending did, over all workers.
+
+    Attributes:
+        halted: Why DataCite takes nothing of this account; empty when it does.
+        paused: A pause of the account or the host held or began.
+        trouble: The last trouble of the host, in words.
+    """
 
     requests: int = 0
     accepted: int = 0
     rejected: int = 0
     deferred: int = 0
     unneeded: int = 0
-    halted: bool = False
+    halted: str = ""
     paused: bool = False
+    trouble: str = ""
     answered: bool = False
     failures_in_a_row: int = 0
+    forbidden_in_a_row: int = 0
     unreadable_in_a_row: int = 0
-    trouble: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, name: str) -> None:
@@ -84,6 +95,12 @@ class SendCounts:
             self.failures_in_a_row = self.failures_in_a_row + 1 if more else 0
             self.answered = self.answered or not more
             return self.failures_in_a_row
+
+    def forbidden(self, *, more: bool) -> int:
+        """Count the DOIs in a row that the account may not write."""
+        with self.lock:
+            self.forbidden_in_a_row = self.forbidden_in_a_row + 1 if more else 0
+            return self.forbidden_in_a_row
 
 
 class Sender:
@@ -285,16 +302,29 @@ class Sender:
         """
         match outcome:
             case Halted(cause, message):
-                self.counts.halted = True
-                self._pause(self._account.id, cause, message, probed, claim.doi)
-                self._resume(scope for scope in probed if scope == HOST)
-                return False, Weather.FAIR
+                return self._halt(cause, message, probed, claim)
             case Deferred() if outcome.transient:
                 return self._wait_out(outcome, probed, claim)
             case _:
                 self.counts.failures(more=False)
+                if self._takes_nothing(outcome, probed):
+                    return self._halt("account_refused", outcome.message, probed, claim)
                 self._resume(probed)
                 return True, Weather.FAIR
+
+    def _halt(self, cause: str, message: str, probed: Probed, claim: Claim) -> tuple[bool, Weather]:
+        """DataCite takes nothing of this account, but it did answer, so the host is well."""
+        self.counts.halted = cause
+        self._pause(self._account.id, cause, message, probed, claim.doi)
+        self._resume(scope for scope in probed if scope == HOST)
+        return False, Weather.FAIR
+
+    def _takes_nothing(self, outcome: Outcome, probed: Probed) -> TypeGuard[Rejected]:
+        """Whether one DOI after the other is refused: then it is the account, and asking for more is no use."""
+        forbidden = isinstance(outcome, Rejected) and outcome.cause == "forbidden"
+        return self.counts.forbidden(more=forbidden) >= _FORBIDDEN_TO_PAUSE or (
+            forbidden and self._account.id in probed
+        )
 
     def _wait_out(self, outcome: Deferred, probed: Probed, claim: Claim) -> tuple[bool, Weather]:
         """Trouble of the host: at once where nothing has worked yet, else when it comes several times in a row."""

@@ -9,12 +9,13 @@ import importlib.util
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import create_engine, text
@@ -25,11 +26,20 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Server:
-    """A running server: makes a fresh database for whoever asks."""
+    """A running server: makes a fresh database for whoever asks, and can be taken down and up again."""
 
     admin_url: str
     url_pattern: str
-    _made: list[str] = field(default_factory=list)
+    program: "Program"
+
+    def down(self) -> None:
+        """Stop at once, as a server that is shut down does: connections end, transactions roll back."""
+        self.program.stop()
+
+    def up(self) -> None:
+        """Start again on the same data, and wait until it answers."""
+        self.program.start()
+        _wait(self.admin_url)
 
     def database(self) -> str:
         """The address of a new, empty database."""
@@ -54,8 +64,8 @@ def postgresql() -> Iterator[Server]:
             "-c", "timezone=Asia/Tokyo",
         ]  # fmt: skip
         pattern = f"postgresql://syncd@/{{name}}?host={folder}"
-        with _running(folder, command):
-            server = Server(pattern.format(name="postgres"), pattern)
+        with _running(folder, command) as program:
+            server = Server(pattern.format(name="postgres"), pattern, program)
             _wait(server.admin_url)
             yield server
 
@@ -75,8 +85,8 @@ def mariadb() -> Iterator[Server]:
             "--innodb-flush-log-at-trx-commit=0", "--character-set-server=utf8mb4", f"--tmpdir={folder}",
         ]  # fmt: skip
         pattern = f"mariadb+pymysql://root@localhost/{{name}}?unix_socket={socket}&charset=utf8mb4"
-        with _running(folder, command):
-            server = Server(pattern.format(name=""), pattern)
+        with _running(folder, command) as program:
+            server = Server(pattern.format(name=""), pattern, program)
             # PyMySQL leaks a socket for each refused connection, so the server is awaited without it.
             _wait_for_file(socket)
             _wait(server.admin_url)
@@ -135,24 +145,43 @@ def _run(folder: Path, *command: object) -> None:
         raise RuntimeError(f"{command[0]} failed: {done.stdout}{done.stderr}")
 
 
-@contextmanager
-def _running(folder: Path, command: list[object]) -> Iterator[None]:
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(part) for part in command], user=_user(), cwd=folder, env=_environment(folder), stdout=log, stderr=log
-        )
+class Program:
+    """A server's process."""
+
+    def __init__(self, folder: Path, command: list[object]) -> None:
+        self._folder = folder
+        self._command = [str(part) for part in command]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, user=_user(), cwd=self._folder, env=_environment(self._folder), stdout=log, stderr=log
+            )
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGINT)
         try:
-            yield
-        except BaseException:
-            print((folder / "log").read_text(errors="replace")[-3000:])  # noqa: T201 - pytest shows it with the failure
-            raise
-        finally:
-            process.send_signal(subprocess.signal.SIGINT)  # type: ignore[attr-defined]
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+@contextmanager
+def _running(folder: Path, command: list[object]) -> Iterator[Program]:
+    program = Program(folder, command)
+    program.start()
+    try:
+        yield program
+    except BaseException:
+        print((folder / "log").read_text(errors="replace")[-3000:])  # noqa: T201 - pytest shows it with the failure
+        raise
+    finally:
+        program.stop()
 
 
 def _wait_for_file(path: Path) -> None:

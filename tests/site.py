@@ -32,8 +32,18 @@ _QUERY = "SELECT id AS record_key, doi, status, url, metadata, modified FROM rec
 class Site:
     """One repository with an account at the sandbox."""
 
-    def __init__(self, folder: Path, sandbox: RunningSandbox, platform_url: str, state_url: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sandbox: RunningSandbox,
+        platform_url: str,
+        state_url: str,
+        account: str = "DATACITE.DEMO",
+        prefix: str = PREFIX,
+    ) -> None:
         self.folder = folder
+        self.account = account
+        self.prefix = prefix
         self.sandbox = sandbox
         self.platform_url = platform_url
         self.state_url = state_url
@@ -51,8 +61,13 @@ class Site:
         self.store.close()
 
     @property
+    def path(self) -> Path:
+        """Where the configuration is written (by asking for ``settings``)."""
+        return self.folder / f"{self.account.lower()}.toml"
+
+    @property
     def settings(self) -> Settings:
-        path = self.folder / "site.toml"
+        path = self.path
         path.write_text(
             f"""
 [state]
@@ -63,9 +78,9 @@ grace = "{self.grace}"
 request_timeout = "5s"
 workers = 4
 [[accounts]]
-id = "DATACITE.DEMO"
+id = "{self.account}"
 password = "demo"
-prefixes = ["{PREFIX}"]
+prefixes = ["{self.prefix}"]
 [accounts.source]
 url = "{self.platform_url}"
 mapping = "json:metadata"
@@ -91,7 +106,7 @@ private = "none"
         self.execute(
             "INSERT INTO record VALUES (:id, :doi, :status, :url, :metadata, :modified)",
             id=number,
-            doi=doi if doi is not None else f"{PREFIX}/r{number}",
+            doi=doi if doi is not None else f"{self.prefix}/r{number}",
             status=status,
             url=f"https://example.org/{number}",
             metadata=json.dumps({**ATTRIBUTES, **changes}),
@@ -153,7 +168,7 @@ private = "none"
 
     def remote(self, number: int) -> StoredDoi | None:
         """What DataCite holds."""
-        return self.sandbox.application.world.dois.get(f"{PREFIX}/r{number}")
+        return self.sandbox.application.world.dois.get(f"{self.prefix}/r{number}")
 
     def title(self, number: int) -> str:
         """The title that DataCite holds."""
@@ -163,6 +178,6 @@ private = "none"
 
     def row(self, number: int) -> dict[str, Any]:
         """What the store knows of a record's DOI."""
-        found = self.store.reading.doi("DATACITE.DEMO", f"{PREFIX}/r{number}")
+        found = self.store.reading.doi(self.account, f"{self.prefix}/r{number}")
         assert found is not None
         return found

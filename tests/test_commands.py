@@ -27,7 +27,7 @@ def config(site: Site) -> Path:
     site.add(1)
     site.add(2, types={"resourceTypeGeneral": "Datset"})
     assert site.settings
-    return site.folder / "site.toml"
+    return site.path
 
 
 def test_the_way_of_a_new_operator(config: Path, site: Site) -> None:

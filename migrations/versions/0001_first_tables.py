@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text),
         sa.Column("quarantined_digest", sa.Text),
         sa.Column("standing", sa.Text),
+        sa.Column("excluded_because", sa.Text),
         sa.Column("rival_key", sa.Text),
         sa.Column("claim_owner", sa.Text),
         sa.Column("claim_number", sa.BigInteger, nullable=False),

@@ -155,6 +155,8 @@ def _print_doi(document: dict[str, Any]) -> None:
     )
     click.echo(f"  wanted     {document['desired_state']}  {document['desired_digest'] or '-'}")
     click.echo(f"  DataCite   {document['synced_state']}  {document['synced_digest'] or 'unknown or never sent'}")
+    if document["excluded_because"]:
+        click.echo(f"  excluded   {document['excluded_because']}")
     if document["verified_at"]:
         click.echo(f"  confirmed  {document['verified_at'][:19]}")
     if document["cause"]:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 import structlog
 
+from syncd.causes import CAUSES
 from syncd.cli.looking import attribute_names, sums_table
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
 from syncd.cli.output import console, emit_json, table
@@ -24,7 +25,7 @@ from syncd.errors import ExitCode, SyncdError
 from syncd.platforms import open_platform
 from syncd.preview import ACTIONS, Planned, preview
 from syncd.scan import ScanCounts
-from syncd.send import SendCounts
+from syncd.send import COUNTED, SendCounts
 from syncd.store.reading import Sum
 
 _log = structlog.get_logger()
@@ -162,7 +163,7 @@ def _plan_table(action: str, rows: list[Planned]) -> Any:
 
 
 def _as_json(report: Report) -> dict[str, Any]:
-    sent = {name: value for name, value in vars(report.send).items() if name not in ("lock", "failures_in_a_row")}
+    sent = {name: getattr(report.send, name) for name in (*COUNTED, "halted", "paused", "trouble")}
     return {"account": report.account, "scan": asdict(report.scan), "send": sent}
 
 
@@ -174,7 +175,7 @@ def _sentence(report: Report, found: Sum) -> str:
         f" {send.requests:,} requests, {send.accepted:,} accepted, {scan.set_aside + send.rejected:,} set aside"
     )
     if send.halted:
-        words += f"\n  → DataCite does not accept the credentials of {report.account}: syncd status"
+        words += f"\n  → {CAUSES[send.halted].sentence} {CAUSES[send.halted].action}"
     elif _in_trouble(report):
         words += f"\n  → DataCite does not answer as it should ({send.trouble}); what is pending is sent later"
     elif found.pending:

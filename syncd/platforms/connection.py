@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from syncd.errors import ConfigurationError
+from syncd.logs import without_password
 
 _POOL = 34
 _CONNECT_SECONDS = 10
@@ -31,7 +32,8 @@ def open_engine(address: str, statement_timeout: float) -> Engine:
         arguments: dict[str, Any] = {}
         if backend == "sqlite" and url.database and not Path(url.database).is_file():
             # SQLite would make an empty one, and every record would look deleted.
-            raise ConfigurationError(f"there is no SQLite database at {Path(url.database).absolute()}")
+            hint = "check source.url of the account, and whether its disk is mounted"
+            raise ConfigurationError(f"there is no SQLite database at {Path(url.database).absolute()}", hint=hint)
         if backend in ("postgresql", "mysql", "mariadb"):
             arguments["connect_timeout"] = _CONNECT_SECONDS
         engine = create_engine(
@@ -42,7 +44,7 @@ def open_engine(address: str, statement_timeout: float) -> Engine:
         raise ConfigurationError(f"no driver for {address.split(':')[0]}: {error}", hint=hint) from error
     except (SQLAlchemyError, ValueError) as error:
         hint = "such as postgresql://reader@host/database, mysql://… or sqlite:////full/path.db"
-        raise ConfigurationError(f"{address!r} is not a database address", hint=hint) from error
+        raise ConfigurationError(f"{without_password(address)!r} is not a database address", hint=hint) from error
     if prepare is not None:
         event.listen(engine, "connect", prepare(statement_timeout))
     return engine

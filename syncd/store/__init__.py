@@ -2,7 +2,7 @@
 
 ``tables`` names them, ``schema`` creates and upgrades them, ``database`` opens a connection with the right
 habits. ``facts`` are the values that go in and out; ``dois`` is what the cycle writes, ``slots`` what the limiter
-takes, ``runs`` the bookkeeping around both, ``reading`` what people are shown.
+takes, ``runs`` the bookkeeping around both, ``reading`` what people are shown, ``orders`` what they decide.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import Self
 from syncd.clock import Clock, SystemClock
 from syncd.store.database import Database
 from syncd.store.dois import Dois
+from syncd.store.orders import Orders
 from syncd.store.reading import Reading
 from syncd.store.runs import Runs
 from syncd.store.slots import Slots
@@ -27,12 +28,17 @@ class Store:
     slots: Slots
     runs: Runs
     reading: Reading
+    orders: Orders
 
     @classmethod
     def open(cls, url: str, clock: Clock | None = None) -> Self:
         """Connect lazily; nothing is created (see ``schema.upgrade``)."""
-        database = Database(url, clock or SystemClock())
-        return cls(database, Dois(database), Slots(database), Runs(database), Reading(database))
+        return cls.on(Database(url, clock or SystemClock()))
+
+    @classmethod
+    def on(cls, database: Database) -> Self:
+        """The state in this database."""
+        return cls(database, Dois(database), Slots(database), Runs(database), Reading(database), Orders(database))
 
     def close(self) -> None:
         """Give all connections back."""

@@ -16,6 +16,9 @@ from syncd.store.tables import UtcDateTime, doi, fingerprint, lease, pause, run
 HOST = "host"
 """The scope of a pause that holds for every account."""
 
+BY_HAND = "by_hand"
+"""The cause of a pause that a person ordered."""
+
 
 _MINE = (lease.c.name == bindparam("lease")) & (lease.c.holder == bindparam("who"))
 _UNTIL = bindparam("new_until", type_=UtcDateTime)
@@ -116,6 +119,8 @@ class Runs:
             wall = self._database.now(connection)
             steady = self._database.steady.corrected(connection)
             found = connection.execute(select(pause).where(pause.c.scope == scope).with_for_update()).one_or_none()
+            if found is not None and found.until is None and cause not in (found.cause, BY_HAND):
+                return self._shown(connection, found)  # it waits for a person, whatever is still on its way
             if found is not None and found.cause != cause:
                 found = None
             several = found is not None and (found.several or found.doi != told_by)

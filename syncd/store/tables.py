@@ -71,6 +71,7 @@ doi = Table(
     Column("message", Text),
     Column("quarantined_digest", Text, comment="not sent again while the desired digest is this one"),
     Column("standing", Text, comment="foreign, excluded; null: ours to keep true"),
+    Column("excluded_because", Text, comment="the operator's reason"),
     Column("rival_key", Text, comment="the other record that claims this DOI"),
     Column("claim_owner", Text),
     Column("claim_number", BigInteger, nullable=False, default=0),

@@ -19,10 +19,6 @@ from syncd.model import Desired, Problem, Row
 from syncd.platforms import Platform, open_platform
 from syncd.store import Store
 from syncd.store.database import Database
-from syncd.store.dois import Dois
-from syncd.store.reading import Reading
-from syncd.store.runs import Runs
-from syncd.store.slots import Slots
 from tests.simulation.network import Network, Plain, Wire
 from tests.simulation.time import Time
 
@@ -136,8 +132,7 @@ class Process:
         self.state_trouble = 0.0
         self.commit_trouble = 0.0
         self.platform_trouble = 0.0
-        database = VirtualDatabase(settings.state.url, self)
-        self.store = Store(database, Dois(database), Slots(database), Runs(database), Reading(database))
+        self.store = Store.on(VirtualDatabase(settings.state.url, self))
         account, datacite = settings.accounts[0], settings.datacite
         wire = Wire(network, self)
         secret = account.secret({})

@@ -109,13 +109,14 @@ class Outcome:
 class Story:
     """One seed."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, slots: int | None = None) -> None:
         self.seed = seed
         self.folder = folder
         self.chance = random.Random(seed)
         self.time = Time(random.Random(seed + 1))
         self.machine = Machine(self.time)
-        self.slots = self.chance.choice([6, 12, 30, 60])
+        self.page_size = 5 if slots is None else 1000
+        self.slots = slots or self.chance.choice([6, 12, 30, 60])
         world = World(
             {"demo": Account("demo", "DATACITE.DEMO", "demo", [PREFIX], "example.org")}, clock=lambda: self.time.wall()
         )
@@ -345,7 +346,7 @@ prefixes = ["{PREFIX}"]
 [accounts.source]
 url = "sqlite:///{self.folder}/platform.db"
 mapping = "json:metadata"
-page_size = 5
+page_size = {self.page_size}
 overlap = "400s"
 all = "{_QUERY}"
 one = "{_QUERY} WHERE id = :key"

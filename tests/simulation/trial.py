@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from syncd.sandbox.http import Request, Response
 from syncd.store import Store, schema
+from syncd.store.reading import Sum
 from syncd.store.tables import PENDING, doi, pause
 from tests.simulation.network import Network
 from tests.simulation.process import Killed, Process, shared_connection
@@ -27,9 +28,9 @@ DAY = 86400.0
 class Trial(Story):
     """A repository of two records whose every request a fault may take."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, slots: int | None) -> None:
         shutil.copy(_template(folder), folder / "state.db")
-        super().__init__(0, folder)
+        super().__init__(0, folder, slots)
         self.fate: Fate = lambda _request: None
         self.network = FatefulNetwork(self.time, self.sandbox, self.network.chance, trial=self)
         self.requests: list[Request] = []
@@ -77,6 +78,12 @@ class Trial(Story):
         assert found is not None
         return found
 
+    def sum(self) -> Sum:
+        """Where the DOIs stand."""
+        found = self.process.store.reading.sum("DATACITE.DEMO")
+        assert found.adds_up
+        return found
+
     def paused(self) -> dict[str, str]:
         """The pauses that hold: scope and cause."""
         return {one.scope: one.cause for one in self.process.store.runs.pauses()}
@@ -103,10 +110,10 @@ def _template(folder: Path) -> Path:
 
 
 @contextmanager
-def trial(folder: Path) -> Iterator[Trial]:
+def trial(folder: Path, slots: int | None = None) -> Iterator[Trial]:
     """A trial on files in a folder."""
     with one_engine_for_each_place():
-        one = Trial(folder)
+        one = Trial(folder, slots)
         try:
             yield one
         finally:

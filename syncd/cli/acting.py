@@ -1,0 +1,155 @@
+"""``syncd retry``, ``pause``, ``resume`` and ``exclude``: a person decides; it holds for a running daemon at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from syncd.causes import CAUSES
+from syncd.cli.options import account_option, accounts, config_option, load
+from syncd.config import AccountSettings
+from syncd.cycle import connect
+from syncd.errors import ExitCode, UsageError
+from syncd.model import doi_name
+from syncd.store import Store
+from syncd.store.runs import BY_HAND, HOST
+
+_MOST_WORDS = 500
+
+
+@contextmanager
+def _opened(
+    ctx: click.Context, config_path: Path | None, account_id: str | None
+) -> Iterator[tuple[Store, list[AccountSettings]]]:
+    settings = load(ctx, config_path, calm=True)
+    store = connect(settings)
+    try:
+        yield store, accounts(settings, account_id)
+    finally:
+        store.close()
+
+
+@click.command()
+@click.argument("dois", metavar="[DOI]...", nargs=-1)
+@click.option("--cause", type=click.Choice(sorted(CAUSES)), metavar="CAUSE", help="All that failed so.")
+@click.option("--all", "everything", is_flag=True, help="All that failed.")
+@config_option
+@account_option
+@click.pass_context
+def retry(
+    ctx: click.Context,
+    dois: tuple[str, ...],
+    cause: str | None,
+    everything: bool,
+    config_path: Path | None,
+    account_id: str | None,
+) -> int:
+    """Send failed DOIs again, at once, although nothing changed.
+
+    Example: syncd retry --cause forbidden
+    """
+    if bool(dois) + bool(cause) + everything != 1:
+        raise UsageError("name DOIs, a cause or --all", hint="syncd failures shows the causes")
+    names = [doi_name(doi) for doi in dois]
+    with _opened(ctx, config_path, account_id) as (store, chosen):
+        count = sum(store.orders.retry(one.id, cause=cause, dois=names) for one in chosen)
+    click.echo(f"{count:,} DOIs are tried again by the daemon, or by `syncd sync`.")
+    return ExitCode.DONE if count else _nothing("no failed DOI is meant by this", "syncd failures")
+
+
+@click.command()
+@config_option
+@account_option
+@click.option("--all", "everything", is_flag=True, help="Every account: the whole host.")
+@click.option("--reason", default="paused by hand", help="What status shows.")
+@click.pass_context
+def pause(ctx: click.Context, config_path: Path | None, account_id: str | None, everything: bool, reason: str) -> int:
+    """Send nothing until `syncd resume`; changes are noted all the same.
+
+    Requests that are on their way are finished.
+
+    Example: syncd pause --account DATACITE.EXAMPLE --reason "migration until Friday"
+    """
+    with _opened(ctx, config_path, account_id) as (store, chosen):
+        for scope in _scopes(chosen, account_id, everything=everything):
+            store.runs.pause(scope, BY_HAND, reason[:_MOST_WORDS], lambda _attempts: None)
+            click.echo(f"paused: {scope} → syncd resume {_again(scope)}")
+    return ExitCode.DONE
+
+
+@click.command()
+@config_option
+@account_option
+@click.option("--all", "everything", is_flag=True, help="Every account, and the host.")
+@click.pass_context
+def resume(ctx: click.Context, config_path: Path | None, account_id: str | None, everything: bool) -> int:
+    """End pauses, whoever began them.
+
+    Example: syncd resume --account DATACITE.EXAMPLE
+    """
+    with _opened(ctx, config_path, account_id) as (store, chosen):
+        scopes = _scopes(chosen, account_id, everything=everything)
+        if everything:
+            scopes += [one.id for one in chosen]
+        ended = [scope for scope in scopes if store.runs.resume(scope)]
+        left = store.runs.pauses()
+    for scope in ended:
+        click.echo(f"resumed: {scope}")
+    for one in left:
+        words = f"still paused: {one.scope}, {one.cause}: {one.message}"
+        click.echo(f"{words} → syncd resume {_again(one.scope)}", err=True)
+    return ExitCode.DONE if ended else _nothing("nothing that was named is paused", "syncd status")
+
+
+@click.command()
+@click.argument("dois", metavar="DOI...", nargs=-1, required=True)
+@click.option("--reason", help="Why; status and show tell it.")
+@click.option("--end", is_flag=True, help="Mind these DOIs again.")
+@config_option
+@account_option
+@click.pass_context
+def exclude(
+    ctx: click.Context,
+    dois: tuple[str, ...],
+    reason: str | None,
+    end: bool,
+    config_path: Path | None,
+    account_id: str | None,
+) -> int:
+    """Leave DOIs alone, whatever the platform says of them.
+
+    Example: syncd exclude 10.5072/example --reason "curated by hand in Fabrica"
+    """
+    if bool(reason) == end:
+        raise UsageError("an exclusion needs its --reason, and --end needs none")
+    names = [doi_name(doi) for doi in dois]
+    with _opened(ctx, config_path, account_id) as (store, chosen):
+        if end:
+            count = sum(store.orders.include(one.id, names) for one in chosen)
+        else:
+            count = sum(store.orders.exclude(one.id, names, (reason or "")[:_MOST_WORDS]) for one in chosen)
+    click.echo(f"{count:,} DOIs are {'minded again' if end else 'left alone'}.")
+    return ExitCode.DONE if count == len(names) else _nothing("not every DOI was found", "syncd show DOI")
+
+
+def _scopes(chosen: list[AccountSettings], account_id: str | None, *, everything: bool) -> list[str]:
+    """What is meant; a configuration with one account needs no name.
+
+    Raises:
+        UsageError: Nothing was named, and there are several.
+    """
+    if everything:
+        return [HOST]
+    if account_id is None and len(chosen) > 1:
+        raise UsageError("name an account, or all", hint="--account ID, or --all")
+    return [chosen[0].id]
+
+
+def _again(scope: str) -> str:
+    return "--all" if scope == HOST else f"--account {scope}"
+
+
+def _nothing(words: str, hint: str) -> ExitCode:
+    click.echo(f"{words} → {hint}", err=True)
+    return ExitCode.RECORDS_FAILED
