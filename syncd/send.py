@@ -153,7 +153,7 @@ class Sender:
         if probed is None:
             self.counts.paused = True
             return False
-        claim = self._store.dois.claim(self._account.id, self._owner, duration=self._claim_time, grace=self._grace)
+        claim = self._store.claims.claim(self._account.id, self._owner, duration=self._claim_time, grace=self._grace)
         before = self.counts.requests
         try:
             return claim is not None and self._turn(claim, probed)
@@ -168,7 +168,7 @@ class Sender:
             mass = claim.lane == LANE_BACKFILL
             with self._limiter.slot(mass=mass, patience=_PATIENCE_SECONDS) as slot:
                 if slot is None or self.counts.halted:
-                    self._store.dois.release(claim)
+                    self._store.claims.release(claim)
                     return True
                 try:
                     turn = self._look(claim)
@@ -176,7 +176,7 @@ class Sender:
                     return self._settle_unread(claim, error)
                 self.counts.unreadable_in_a_row = 0
                 if isinstance(turn.step, Write):
-                    if not slot.use() or not self._store.dois.mark_unsure(claim, self._request_time):
+                    if not slot.use() or not self._store.claims.mark_unsure(claim, self._request_time):
                         return self._not_sent(claim)
                     sent = True
                     return self._send(claim, turn, turn.step, slot, probed)
@@ -185,13 +185,13 @@ class Sender:
             # After a request left, the row stays claimed and unsure: both end by themselves.
             if not sent:
                 with contextlib.suppress(StateError):
-                    self._store.dois.release(claim)
+                    self._store.claims.release(claim)
             raise
         except Exception as error:
             # A record that makes the program fail must not stop the others, nor come back at once.
             _log.exception("record.crashed", account=claim.account, doi=claim.doi)
             failed = Failed("crashed", f"{type(error).__name__}: {error}")
-            self._store.dois.settle(claim, settle.not_done(claim, failed, self._chance(), sent=sent, limited=True))
+            self._store.claims.settle(claim, settle.not_done(claim, failed, self._chance(), sent=sent, limited=True))
             return True
 
     def _work(self) -> None:
@@ -229,7 +229,7 @@ class Sender:
             _log.info("record.missing", doi=claim.doi, account=claim.account)
         else:
             self.counts.add("unneeded")
-        self._store.dois.settle(claim, settlement)
+        self._store.claims.settle(claim, settlement)
         return True
 
     def _settle_unread(self, claim: Claim, error: SyncdError) -> bool:
@@ -239,7 +239,7 @@ class Sender:
             SyncdError: Several in a row failed, so it is not the record.
         """
         failed = Failed("unreadable", error.message)
-        self._store.dois.settle(claim, settle.not_done(claim, failed, self._chance()))
+        self._store.claims.settle(claim, settle.not_done(claim, failed, self._chance()))
         self.counts.add("deferred")
         self.counts.add("unreadable_in_a_row")
         if self.counts.unreadable_in_a_row >= _UNREADABLE_TO_STOP:
@@ -250,7 +250,7 @@ class Sender:
         """Reading the record took so long that claim or slot do not cover a request any more."""
         _log.warning("claim.too_late", doi=claim.doi, account=claim.account)
         failed = Failed("unreadable", "reading the record took so long that its request could not begin in time")
-        self._store.dois.settle(claim, settle.not_done(claim, failed, self._chance()))
+        self._store.claims.settle(claim, settle.not_done(claim, failed, self._chance()))
         self.counts.add("deferred")
         return True
 
@@ -263,7 +263,7 @@ class Sender:
         outcome = judge(request, claim.held, answer, self._account.id)
         go_on, weather = self._go_on(outcome, probed, claim)
         settlement = settle.answered(claim, turn, request, outcome, self._policy, self._chance(), weather)
-        if not self._store.dois.settle(claim, settlement):
+        if not self._store.claims.settle(claim, settlement):
             _log.warning("claim.lost", doi=claim.doi, account=claim.account)
         self._report(claim, request, outcome)
         return go_on

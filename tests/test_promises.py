@@ -491,7 +491,7 @@ def test_no_state_no_send(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         with site.store.database.writing():
             raise OperationalError("UPDATE", {}, Exception("disk is full"))
 
-    monkeypatch.setattr(type(site.store.dois), "mark_unsure", no_commit)
+    monkeypatch.setattr(type(site.store.claims), "mark_unsure", no_commit)
 
     with pytest.raises(StateError, match="disk is full"):
         site.sync()

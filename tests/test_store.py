@@ -29,7 +29,7 @@ def add(store: Store, *notes: Note) -> None:
 
 
 def claim(store: Store, owner: str = "me", duration: timedelta = MINUTE, grace: timedelta = NOW) -> Claim | None:
-    return store.dois.claim(ACCOUNT, owner, duration=duration, grace=grace)
+    return store.claims.claim(ACCOUNT, owner, duration=duration, grace=grace)
 
 
 def done(one: Claim) -> Settlement:
@@ -50,7 +50,7 @@ def test_a_noted_doi_is_pending_until_it_is_settled(store: Store) -> None:
     one = claim(store)
     assert one is not None
     assert claim(store) is None
-    assert store.dois.settle(one, done(one))
+    assert store.claims.settle(one, done(one))
 
     assert bucket(store, 1) == "in_sync"
     assert claim(store) is None
@@ -89,10 +89,10 @@ def test_a_claim_that_ran_out_is_another_workers_and_the_first_can_settle_nothin
     assert first is not None
     assert second is not None
 
-    assert not store.dois.mark_unsure(first, NOW)
-    assert not store.dois.settle(first, done(first))
-    assert store.dois.mark_unsure(second, NOW)
-    assert store.dois.settle(second, done(second))
+    assert not store.claims.mark_unsure(first, NOW)
+    assert not store.claims.settle(first, done(first))
+    assert store.claims.mark_unsure(second, NOW)
+    assert store.claims.settle(second, done(second))
 
 
 def test_a_claim_with_too_little_time_left_may_not_send(store: Store) -> None:
@@ -100,19 +100,19 @@ def test_a_claim_with_too_little_time_left_may_not_send(store: Store) -> None:
     one = claim(store, duration=timedelta(seconds=5))
     assert one is not None
 
-    assert not store.dois.mark_unsure(one, MINUTE)
+    assert not store.claims.mark_unsure(one, MINUTE)
 
 
 def test_an_unsure_doi_rests_for_the_grace_time_and_its_content_is_unknown(store: Store) -> None:
     add(store, note(1))
     one = claim(store)
     assert one is not None
-    store.dois.settle(one, done(one))
+    store.claims.settle(one, done(one))
     add(store, note(1, "v1:b"))
     two = claim(store, duration=NOW)
     assert two is not None
     assert two.held.digests == {"titles": "1"}
-    store.dois.mark_unsure(two, -MINUTE)  # and then the process dies
+    store.claims.mark_unsure(two, -MINUTE)  # and then the process dies
 
     assert claim(store, grace=MINUTE) is None
     again = claim(store)
@@ -127,7 +127,7 @@ def test_a_note_made_while_a_request_was_on_its_way_keeps_the_doi_pending(store:
     assert one is not None
     add(store, note(1, "v1:newer"))
 
-    store.dois.settle(one, done(one))
+    store.claims.settle(one, done(one))
 
     found = store.reading.doi(ACCOUNT, "10.5072/1")
     assert found is not None
@@ -138,7 +138,7 @@ def test_quarantine_lasts_until_the_content_differs(store: Store) -> None:
     add(store, note(1))
     one = claim(store)
     assert one is not None
-    store.dois.settle(one, replace(done(one), synced_digest=None, quarantine=True, failed=Failed("refused", "no")))
+    store.claims.settle(one, replace(done(one), synced_digest=None, quarantine=True, failed=Failed("refused", "no")))
 
     add(store, note(1, row_digest="touched"))
     assert (bucket(store, 1), claim(store)) == ("quarantined", None)
@@ -153,7 +153,7 @@ def test_a_mapping_that_works_again_finds_what_was_in_sync_in_sync(store: Store)
     add(store, note(1))
     one = claim(store)
     assert one is not None
-    store.dois.settle(one, done(one))
+    store.claims.settle(one, done(one))
     add(store, note(1, desired_digest=None, quarantine=("mapping_failed", "broken")))
     assert bucket(store, 1) == "quarantined"
 
@@ -167,7 +167,7 @@ def test_a_deferred_doi_waits_until_its_time(store: Store) -> None:
     one = claim(store)
     assert one is not None
     later = replace(done(one), synced_digest=None, retry_in=MINUTE, attempts=3, failed=Failed("server_error", "x", 503))
-    store.dois.settle(one, later)
+    store.claims.settle(one, later)
 
     assert (bucket(store, 1), claim(store)) == ("pending", None)
 
@@ -182,7 +182,7 @@ def test_a_forgotten_doi_is_gone_unless_a_scan_found_it_again(store: Store) -> N
     add(store, replace(note(2), doi=second.doi))
 
     for one in (first, second):
-        store.dois.settle(one, replace(done(one), held=Held(), forget=True))
+        store.claims.settle(one, replace(done(one), held=Held(), forget=True))
 
     assert store.reading.doi(ACCOUNT, first.doi) is None
     assert store.reading.doi(ACCOUNT, second.doi) is not None

@@ -1,14 +1,16 @@
 """Our own tables: the only place with SQL on them.
 
 ``tables`` names them, ``schema`` creates and upgrades them, ``database`` opens a connection with the right
-habits. ``facts`` are the values that go in and out; ``dois`` is what the cycle writes, ``slots`` what the limiter
-takes, ``runs`` the bookkeeping around both, ``reading`` what people are shown, ``orders`` what they decide.
+habits, ``facts`` are the values that go in and out. ``dois`` is what a scan notes, ``claims`` what a worker does
+with it, ``slots`` what the limiter takes, ``runs`` the bookkeeping around them, ``copies`` what an audit saw at
+DataCite, ``reading`` what people are shown, ``orders`` what they decide.
 """
 
 from dataclasses import dataclass
 from typing import Self
 
 from syncd.clock import Clock, SystemClock
+from syncd.store.claims import Claims
 from syncd.store.database import Database
 from syncd.store.dois import Dois
 from syncd.store.orders import Orders
@@ -25,6 +27,7 @@ class Store:
 
     database: Database
     dois: Dois
+    claims: Claims
     slots: Slots
     runs: Runs
     reading: Reading
@@ -38,7 +41,8 @@ class Store:
     @classmethod
     def on(cls, database: Database) -> Self:
         """The state in this database."""
-        return cls(database, Dois(database), Slots(database), Runs(database), Reading(database), Orders(database))
+        parts = Dois(database), Claims(database), Slots(database), Runs(database), Reading(database), Orders(database)
+        return cls(database, *parts)
 
     def close(self) -> None:
         """Give all connections back."""

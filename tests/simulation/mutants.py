@@ -19,8 +19,8 @@ from syncd.limiter import Limiter, Slot
 from syncd.model import Desired, Held
 from syncd.platforms.sql import SqlPlatform
 from syncd.scan import Scan
-from syncd.store import dois
-from syncd.store.dois import Dois
+from syncd.store import claims
+from syncd.store.claims import Claims
 from syncd.store.runs import Runs
 from syncd.store.slots import Slots
 from syncd.store.steady import SteadyTime
@@ -47,7 +47,7 @@ def planted(name: str) -> Iterator[None]:
 @mutant
 def no_unsure_mark(patch: Patch) -> None:
     """A request leaves without a mark: after a lost answer or a crash the row looks as before."""
-    patch.setattr(Dois, "mark_unsure", lambda self, claim, time_left: True)
+    patch.setattr(Claims, "mark_unsure", lambda self, claim, time_left: True)
     answered = settle.answered
 
     def forgetful(claim: Any, turn: Any, request: Any, outcome: Any, *rest: Any, **named: Any) -> Any:
@@ -60,8 +60,8 @@ def no_unsure_mark(patch: Patch) -> None:
 @mutant
 def no_grace_time(patch: Patch) -> None:
     """After an unknown outcome the next request may leave at once, and the late one arrives after it."""
-    claim = Dois.claim
-    patch.setattr(Dois, "claim", lambda self, account, owner, duration, grace: claim(
+    claim = Claims.claim
+    patch.setattr(Claims, "claim", lambda self, account, owner, duration, grace: claim(
         self, account, owner, duration=duration, grace=timedelta(0)))  # fmt: skip
 
 
@@ -69,8 +69,8 @@ def no_grace_time(patch: Patch) -> None:
 def no_owner_check(patch: Patch) -> None:
     """Who was frozen beyond its claim goes on as if nothing had happened."""
     ours = doi.c.id == bindparam("row_id")
-    patch.setattr(dois, "_MARK_UNSURE", _marking(ours))
-    patch.setattr(dois, "_SETTLE", dois._settling(ours))
+    patch.setattr(claims, "_MARK_UNSURE", _marking(ours))
+    patch.setattr(claims, "_SETTLE", claims._settling(ours))
     patch.setattr(Slot, "lasts", property(lambda self: True))
     patch.setattr(Slot, "leave_by", property(lambda self: None))
 
@@ -179,8 +179,8 @@ def row_sent_twice(patch: Patch) -> None:
             doi.c.next_try_at.is_(None), doi.c.next_try_at <= bindparam("steady", type_=UtcDateTime)))
         .order_by(doi.c.lane, doi.c.changed_at, doi.c.id).limit(1).scalar_subquery()
     )  # fmt: skip
-    patch.setattr(dois, "_CLAIM", _claiming(due))
-    patch.setattr(dois, "_MARK_UNSURE", _marking(doi.c.id == bindparam("row_id")))
+    patch.setattr(claims, "_CLAIM", _claiming(due))
+    patch.setattr(claims, "_MARK_UNSURE", _marking(doi.c.id == bindparam("row_id")))
 
 
 @mutant
@@ -212,7 +212,7 @@ def claim_never_expires(patch: Patch) -> None:
         )
         .order_by(doi.c.lane, doi.c.changed_at, doi.c.id).limit(1).scalar_subquery()
     )  # fmt: skip
-    patch.setattr(dois, "_CLAIM", _claiming(due))
+    patch.setattr(claims, "_CLAIM", _claiming(due))
 
 
 @mutant
