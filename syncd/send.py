@@ -14,7 +14,7 @@ import structlog
 
 from syncd import settle
 from syncd.config import AccountSettings, DataCiteSettings
-from syncd.datacite.client import Answer, NoAnswer
+from syncd.datacite.answer import Answer, NoAnswer
 from syncd.datacite.outcome import Accepted, Deferred, Halted, Outcome, Rejected, judge
 from syncd.datacite.request import Put, Write
 from syncd.errors import ConfigurationError, PlatformError, StateError, SyncdError

@@ -27,5 +27,12 @@ def licences() -> dict[str, Any]:
     return json.loads(_read("spdx.json"))  # type: ignore[no-any-return]
 
 
+@cache
+def languages() -> dict[str, str]:
+    """ISO 639: every two- and three-letter code, and every English name, to the two-letter code."""
+    table = json.loads(_read("languages.json"))
+    return {word: two for two, threes, name in table["languages"] for word in (two, *threes, name)}
+
+
 def _read(name: str) -> str:
     return resources.files("syncd").joinpath(name).read_text(encoding="utf-8")

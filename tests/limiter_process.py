@@ -61,7 +61,7 @@ def main(state: str, sandbox: str, seconds: float, lane: str) -> None:
                 waits.append(taken - begin)
                 time.sleep(chance.uniform(0.0, 0.2) if lane != "publish" else 0.0)  # between the slot and the wire
                 if slot.use():
-                    client.read(f"10.5072/{number}")
+                    client.read(f"/dois/10.5072%2F{number}")
                     slot.end(answered=True)
                     holds.append(time.monotonic() - taken)
                     sent += 1

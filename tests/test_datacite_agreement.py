@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.datacite.client import Answer, Client
+from syncd.datacite.answer import Answer
+from syncd.datacite.client import Client
 from syncd.datacite.normal import differences
 from syncd.datacite.outcome import Accepted, judge
 from syncd.datacite.request import Put
@@ -219,7 +220,7 @@ def test_the_client_follows_no_redirect_and_repeats_nothing() -> None:
     client._http = httpx.Client(
         transport=httpx.MockTransport(redirect), base_url="https://api.example.org", follow_redirects=False
     )
-    answer = client.read("10.5072/x")
+    answer = client.read("/dois/10.5072%2Fx")
     client.close()
 
     assert isinstance(answer, Answer)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from syncd.causes import CAUSES
-from syncd.datacite.client import Client, NoAnswer
+from syncd.datacite.answer import NoAnswer
+from syncd.datacite.client import Client
 from syncd.datacite.request import Put
 from syncd.model import MANAGED_ATTRIBUTES, State
 from tests.site import ATTRIBUTES, PREFIX, Site

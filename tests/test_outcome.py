@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from syncd.datacite.client import Answer, Client, NoAnswer
+from syncd.datacite.answer import Answer, NoAnswer
+from syncd.datacite.client import Client
 from syncd.datacite.outcome import Accepted, Deferred, Halted, Outcome, Rejected, judge
 from syncd.datacite.request import Delete, Put
 from syncd.model import Held, State

@@ -4,12 +4,9 @@ The caller holds a slot of the limiter for each call; nothing in here sends a se
 """
 
 import contextlib
-import json
 import ssl
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,6 +14,7 @@ import httpx
 from syncd import __version__
 from syncd.clock import monotonic
 from syncd.config import is_loopback
+from syncd.datacite.answer import Answer, NoAnswer
 from syncd.datacite.deadline import Deadline, TooLateError, guard
 from syncd.datacite.request import Put, Write, path
 
@@ -24,38 +22,6 @@ _CONNECT_SECONDS = 10.0
 _MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _QUERY = "?affiliation=true&publisher=true"
 _MEDIA_TYPE = "application/vnd.api+json"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back.
-
-    Attributes:
-        headers: Names in lower case.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """The body as JSON; None when it is not."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """No answer, or only a part of one.
-
-    Attributes:
-        sent: False when the request certainly never left this machine.
-    """
-
-    message: str
-    sent: bool
 
 
 class Client:
@@ -95,9 +61,9 @@ class Client:
         query = _QUERY if isinstance(request, Put) else ""
         return self._send(request.method, path(request.doi) + query, body, leave_by)
 
-    def read(self, doi: str) -> Answer | NoAnswer:
-        """Read one DOI from DataCite's database: own writes are visible at once."""
-        return self._send("GET", path(doi) + _QUERY, b"")
+    def read(self, target: str, leave_by: float | None = None) -> Answer | NoAnswer:
+        """Read what lies at an address below the API (see ``remote``), and wait for the answer."""
+        return self._send("GET", target, b"", leave_by)
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,4 +1,4 @@
-"""In which form DataCite stores what was sent (datacite-api 7), so that an answer can be compared with it."""
+"""In which form DataCite stores what was sent (datacite-api 7), so that what it answers or lists can be compared."""
 
 import html
 import re
@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from syncd.model import Attributes
-from syncd.vocabularies import licences
+from syncd.digest import digest
+from syncd.model import MANAGED_ATTRIBUTES, Attributes
+from syncd.vocabularies import languages, licences
 
 _TAG = re.compile(r"<[^>]*>")
 _SPACE = re.compile(r"\s+")
 _DERIVED_TYPES = ("schemaOrg", "citeproc", "bibtex", "ris")
 _SPDX_URI = "https://spdx.org/licenses/"
+_FIELD = "FOS: "
+_DIGITS = 12
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -27,26 +30,51 @@ def differences(sent: Attributes, answered: Mapping[str, Any]) -> list[str]:
     return [
         name
         for name, value in sorted(sent.items())
-        if not _equal(_normal(name, value, url), _normal(name, answered.get(name), url), name)
+        if _normal(name, value, url) != _normal(name, answered.get(name), url)
     ]
 
 
-def _equal(ours: Any, theirs: Any, name: str) -> bool:
-    if name == "language":
-        # DataCite maps codes and names by its own ISO 639 table; which code comes back is its business.
-        return bool(ours) == bool(theirs)
-    return bool(ours == theirs)
+def fingerprints(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """A short digest of the normal form of every managed attribute that is not empty.
+
+    Equal for what was sent and what DataCite made of it, so that the two can be compared where they never meet:
+    a list of DataCite's and the platform's records.
+    """
+    url = attributes.get("url")
+    normal = ((name, _normal(name, attributes.get(name), url)) for name in MANAGED_ATTRIBUTES)
+    return {name: digest(form)[-_DIGITS:] for name, form in normal if form not in _EMPTY}
 
 
 def _normal(name: str, value: Any, url: Any) -> Any:
     if name in _NORMAL_OF_LIST:
         entries = value if isinstance(value, list) else []
-        return _without_empty(_NORMAL_OF_LIST[name](entry) for entry in entries)
+        return _without_empty(_NORMAL_OF_LIST[name](entries))
     if name == "identifiers":
         return _without_empty(entry for entry in value or [] if entry.get("identifier") != url)
     if name == "types" and isinstance(value, dict):
         value = {key: member for key, member in value.items() if key not in _DERIVED_TYPES}
+    if name == "language":
+        return _language(value)
+    if name == "publicationYear":
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+    if name == "version" and value is not None:
+        return str(value)
     return _pruned(value)
+
+
+def _language(value: Any) -> Any:
+    """The two-letter code of what stands before the hyphen, where ISO 639 knows it."""
+    if not isinstance(value, str):
+        return None
+    known, first = languages(), value.split("-")[0]
+    return known.get(first) or known.get(first.capitalize()) or value or None
+
+
+def _subjects(entries: Any) -> Any:
+    """Without the field of science that DataCite once added by itself for a subject of that name."""
+    normal = [_subject(entry) for entry in entries]
+    plain = {entry["subject"] for entry in normal}
+    return [one for one in normal if not (one["subject"].startswith(_FIELD) and one["subject"][len(_FIELD) :] in plain)]
 
 
 def _subject(entry: Any) -> Any:
@@ -96,10 +124,6 @@ def _licence_tables() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     return by_id, by_name, by_address
 
 
-def _geo_location(entry: Any) -> Any:
-    return _numbers(entry)
-
-
 def _numbers(value: Any) -> Any:
     """Coordinates as numbers, whether they were sent as text or not."""
     if isinstance(value, dict):
@@ -112,7 +136,11 @@ def _numbers(value: Any) -> Any:
         return value
 
 
-_NORMAL_OF_LIST = {"subjects": _subject, "rightsList": _right, "geoLocations": _geo_location}
+_NORMAL_OF_LIST = {
+    "subjects": _subjects,
+    "rightsList": lambda entries: [_right(entry) for entry in entries],
+    "geoLocations": _numbers,
+}
 
 
 def _without_empty(entries: Iterable[Any]) -> Any:

@@ -1,20 +1,13 @@
 """What an answer means: judged by its body, because many of DataCite's answers are 200 and wrong. Pure."""
 
-import email.utils
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
-from syncd.datacite.client import Answer, NoAnswer
+from syncd.datacite.answer import Answer, NoAnswer
 from syncd.datacite.normal import differences
 from syncd.datacite.request import Delete, Put, Write
 from syncd.model import Held, State
-
-_RATE = re.compile(r"rate.?limit|too many requests|throttl", re.IGNORECASE)
-_LONGEST_RETRY_AFTER = 900.0
-_MESSAGE_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +84,9 @@ def judge(request: Write, before: Held, answer: Answer | NoAnswer, account_id: s
         return Deferred("no_answer", answer.message, unknown, None, unsure=True)
     if answer.status in (200, 201, 204):
         return _succeeded(request, answer, account_id, unknown)
-    if _throttled(answer):
-        wait = _retry_after(answer.headers)
-        return Deferred("throttled", _words(answer), before, answer.status, retry_after=wait, host_wide=True)
+    if answer.throttled:
+        wait = answer.retry_after
+        return Deferred("throttled", answer.words, before, answer.status, retry_after=wait, host_wide=True)
     return _failed(request, before, answer, unknown)
 
 
@@ -104,14 +97,14 @@ def _succeeded(request: Write, answer: Answer, account_id: str, unknown: Held) -
     attributes = _attributes(document)
     wrong = attributes is None or str(attributes.get("doi", "")).lower() != request.doi
     if isinstance(request, Delete) or attributes is None or wrong:
-        return Deferred("bad_answer", _words(answer), unknown, answer.status, unsure=True)
-    if answer.headers.get("x-credential-username", "").lower() != account_id.lower():
+        return Deferred("bad_answer", answer.words, unknown, answer.status, unsure=True)
+    if not answer.names_account(account_id):
         message = "the answer does not name the account: its credentials were not accepted"
         return Halted("credentials", message, unknown, answer.status)
     try:
         state = State(str(attributes.get("state")))
     except ValueError:
-        return Deferred("bad_answer", _words(answer), unknown, answer.status, unsure=True)
+        return Deferred("bad_answer", answer.words, unknown, answer.status, unsure=True)
     return _stored(request, answer, attributes, state)
 
 
@@ -141,8 +134,8 @@ def _stored(request: Put, answer: Answer, attributes: Mapping[str, Any], state: 
 
 
 def _failed(request: Write, before: Held, answer: Answer, unknown: Held) -> Outcome:
-    status, words = answer.status, _words(answer)
-    if 400 <= status < 500 and status != 413 and not _datacites_own(answer):
+    status, words = answer.status, answer.words
+    if 400 <= status < 500 and status != 413 and not answer.from_datacite:
         # A proxy, a captive portal, a wrong address: nobody who knows anything about the record.
         return Deferred("bad_answer", f"HTTP {status}: {words}", unknown, status, unsure=True, host_wide=True)
     if isinstance(request, Delete) and status in (404, 405):
@@ -155,9 +148,7 @@ def _failed(request: Write, before: Held, answer: Answer, unknown: Held) -> Outc
     if status == 500 and _made_by_the_client(answer):
         return Rejected("server_exception", words, unknown, status)
     if status >= 500:
-        return Deferred(
-            "server_error", words, unknown, status, unsure=True, retry_after=_retry_after(answer.headers) or None
-        )
+        return Deferred("server_error", words, unknown, status, unsure=True, retry_after=answer.retry_after or None)
     if status == 422 and isinstance(request, Put) and request.completable and not request.complete:
         # Either the DOI vanished and these attributes alone make no record, or what is stored is invalid
         # (datacite-api 5.5): the complete record mends both, and if it is refused too, that is the answer.
@@ -176,64 +167,13 @@ def _not_deleted(status: int, words: str) -> Outcome:
     return Deferred("not_a_draft", words, Held(State.FINDABLE, None), status, retry_after=0, limited=True)
 
 
-def _throttled(answer: Answer) -> bool:
-    """429, or the firewall's 403: not DataCite's own list of errors, or one that speaks of the rate limit."""
-    if answer.status == 429:
-        return True
-    if answer.status != 403:
-        return False
-    return not _datacites_own(answer) or bool(_RATE.search(answer.body.decode(errors="replace")))
-
-
-def _datacites_own(answer: Answer) -> bool:
-    """Whether an error has one of the shapes of DataCite's API (datacite-api 2.2)."""
-    document = answer.json()
-    return isinstance(document, dict) and isinstance(document.get("errors"), (list, dict))
-
-
 def _made_by_the_client(answer: Answer) -> bool:
     """The bare object of an unhandled exception: repeating never helps (datacite-api 2.2)."""
     document = answer.json()
     return isinstance(document, dict) and "errors" not in document and document.get("status") == 400
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from a number or a date; None when absent or senseless."""
-    text = headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    if text.isdecimal():
-        return min(float(text), _LONGEST_RETRY_AFTER)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-        seconds = (moment - datetime.now(UTC)).total_seconds()
-    except (ValueError, OverflowError, TypeError, IndexError):
-        return None
-    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
-
-
 def _attributes(document: Any) -> Mapping[str, Any] | None:
     data = document.get("data") if isinstance(document, dict) else None
     attributes = data.get("attributes") if isinstance(data, dict) else None
     return attributes if isinstance(attributes, dict) else None
-
-
-def _words(answer: Answer) -> str:
-    """DataCite's own words, whatever shape the error has; never more than a few lines."""
-    document = answer.json()
-    errors = document.get("errors") if isinstance(document, dict) else None
-    if isinstance(errors, dict):
-        errors = [errors]
-    if isinstance(errors, list):
-        parts = [_error_words(error) for error in errors if isinstance(error, dict)]
-        text = "; ".join(part for part in parts if part)
-    elif isinstance(document, dict) and "title" in document:
-        text = str(document["title"])
-    else:
-        text = re.sub(r"(?:<[^>]+>|\s)+", " ", answer.body[:4000].decode(errors="replace")).strip()
-    return (text or f"HTTP {answer.status} without words")[:_MESSAGE_LENGTH]
-
-
-def _error_words(error: Mapping[str, Any]) -> str:
-    title = str(error.get("title", ""))
-    return f"{error['source']}: {title}" if error.get("source") else title

@@ -4,14 +4,11 @@ The server renders its XML between ``assign`` and ``normalise``, so the XML hold
 """
 
 import html
-import json
 import re
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from syncd.sandbox.world import Attributes
-from syncd.vocabularies import licences, load
+from syncd.vocabularies import languages, licences, load
 
 
 class ServerError(Exception):
@@ -251,19 +248,12 @@ def _place_member(key: str, member: Any) -> Any:
 
 
 def _language(text: str) -> str | None:
-    known = _languages()
+    known = languages()
     first = text.split("-")[0]
     code = known.get(first) or known.get(first[:1].upper() + first[1:])
     if code:
         return code
     return text if re.match(r"^[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*$", text) else None
-
-
-@cache
-def _languages() -> dict[str, str]:
-    """Codes in lower case and whole English names, as the standard writes them."""
-    table = json.loads(resources.files("syncd.sandbox").joinpath("languages.json").read_text(encoding="utf-8"))
-    return {word: two for two, threes, name in table["languages"] for word in (two, *threes, name)}
 
 
 def _subjects(entries: list[Any]) -> list[Any]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from syncd.datacite.client import Answer, Client, NoAnswer
+from syncd.datacite.answer import Answer, NoAnswer
+from syncd.datacite.client import Client
 from syncd.datacite.request import Put, Write, path
 from syncd.sandbox.http import Request, Response
 from syncd.sandbox.server import Sandbox
