@@ -16,15 +16,18 @@ import os
 import random
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from syncd.clock import Clock, SystemClock
 from syncd.config import AccountSettings, DataCiteSettings, Settings
 from syncd.datacite.client import Client
+from syncd.errors import SafetyError
+from syncd.inquiry import Inquiry, Reader
 from syncd.limiter import Limiter
 from syncd.plan import ACCOUNT_CAUSES
 from syncd.platforms import Platform, open_platform
@@ -37,6 +40,7 @@ _log = structlog.get_logger()
 
 FULL, CHANGED, SEND = "full", "changed", "send"
 _WORTH_A_NEW_PLACE = 1000
+_FEW_ATTEMPTS = 3
 _ENDED_BY_HAND = (*ACCOUNT_CAUSES, "unreachable", "no_answer", "server_error", "bad_answer")
 
 
@@ -47,6 +51,10 @@ class Report:
     account: str
     scan: ScanCounts
     send: SendCounts
+
+
+class Caller(Writer, Reader, Protocol):
+    """Writes to DataCite and reads from it."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +73,13 @@ class Parts:
     datacite: DataCiteSettings
     platform: Platform
     store: Store
-    client: Writer
+    client: Caller
     clock: Clock
     process: str
     chance: Callable[[], float] = random.random
     stopping: Callable[[], bool] = lambda: False
     together: Together = in_threads
-    tell: Callable[[ScanCounts | SendCounts], None] = lambda _counts: None
+    tell: Callable[[Any], None] = lambda _counts: None
 
 
 def connect(settings: Settings, clock: Clock | None = None) -> Store:
@@ -109,18 +117,72 @@ def run(
     Raises:
         SyncdError: The pass could not go on; what was settled until then stays.
     """
+    with opened(settings, account, store, clock=clock, **others) as (parts, limiter):
+        refuse_unadopted(parts, limiter)
+        _end_pauses_that_end_by_trying(store.runs, account.id)
+        return one_pass(parts, limiter, full=full, accept_missing=accept_missing)
+
+
+@contextmanager
+def opened(
+    settings: Settings,
+    account: AccountSettings,
+    store: Store,
+    *,
+    clock: Clock | None = None,
+    rebind: bool = False,
+    **others: Any,
+) -> Iterator[tuple[Parts, Limiter]]:
+    """The real platform, DataCite and clock for one account, and its limiter, while the block runs.
+
+    Args:
+        settings: The whole configuration.
+        account: The one to work on.
+        store: The state database.
+        clock: The time.
+        rebind: The state belongs to this DataCite and platform from now on, whatever it belonged to.
+        others: Other members of ``Parts``.
+
+    Raises:
+        SafetyError: The state was made with another DataCite or another platform database.
+    """
     clock = clock or SystemClock()
     datacite = settings.datacite
     secret = account.secret()
     platform = open_platform(account, clock)
     client = Client(datacite.base_url, account.id, secret, datacite.contact, datacite.request_timeout)
-    parts = Parts(account, datacite, platform, store, client, clock, _process_name(), **others)
     try:
-        _end_pauses_that_end_by_trying(store.runs, account.id)
-        return one_pass(parts, prepare(parts), full=full, accept_missing=accept_missing)
+        if rebind:
+            store.bindings.rebind(account.id, datacite.base_url, platform.identity)
+        parts = Parts(account, datacite, platform, store, client, clock, _process_name(), **others)
+        yield parts, prepare(parts)
     finally:
         client.close()
         platform.close()
+
+
+def refuse_unadopted(parts: Parts, limiter: Limiter) -> None:
+    """Before the first pass: what DataCite holds already must be looked at, or all of it would be sent once.
+
+    Costs one request, once for an account whose list is empty.
+
+    Raises:
+        SafetyError: DataCite holds DOIs of this account that were never compared with the platform.
+    """
+    bindings, account = parts.store.bindings, parts.account.id
+    if bindings.adopted(account):
+        return
+    inquiry = Inquiry(
+        account, parts.store, limiter, parts.client, parts.clock, chance=parts.chance, stopping=parts.stopping,
+        attempts=_FEW_ATTEMPTS,
+    )  # fmt: skip
+    page = inquiry.page(None, size=1)
+    if page.items:
+        raise SafetyError(
+            f"DataCite holds {page.total or 'some'} DOIs of {account} already, and syncd knows nothing of them yet",
+            hint=f"syncd adopt --account {account}: it compares them and writes nothing at DataCite",
+        )
+    bindings.mark_adopted(account)
 
 
 def prepare(parts: Parts) -> Limiter:
@@ -129,7 +191,7 @@ def prepare(parts: Parts) -> Limiter:
     Raises:
         SafetyError: The state was made with another DataCite or another platform database.
     """
-    parts.store.runs.bind(parts.account.id, parts.datacite.base_url, parts.platform.identity)
+    parts.store.bindings.bind(parts.account.id, parts.datacite.base_url, parts.platform.identity)
     limiter = Limiter(parts.store.slots, parts.datacite, parts.clock)
     limiter.prepare()
     return limiter

@@ -11,6 +11,7 @@
     ├── BusyError             75   another process holds the lease
     ├── StateError            75   our own tables cannot be read or written now
     ├── PlatformError          1   the platform's database cannot be read
+    ├── StoppedError         130   somebody asked the program to stop
     └── SafetyError            1   the run would do harm: an emptied source, another repository's state
 """
 
@@ -94,6 +95,12 @@ class StateError(SyncdError):
 
 class PlatformError(SyncdError):
     """The platform's database cannot be read."""
+
+
+class StoppedError(SyncdError):
+    """Somebody asked the program to stop before the end."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class SafetyError(SyncdError):

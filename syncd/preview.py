@@ -48,7 +48,7 @@ def preview(
     """
     policy = Policy(account.source.withdrawn_drafts == "keep", account.source.hide_reason)
     seen: set[str] = set()
-    store.runs.check_bound(account.id, host, platform.identity)
+    store.bindings.check(account.id, host, platform.identity)
     scan = Scan(account, platform, store, SystemClock())
     for findings in scan.differences(full=True):
         if not accept_missing:

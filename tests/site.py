@@ -40,6 +40,8 @@ class Site:
         state_url: str,
         account: str = "DATACITE.DEMO",
         prefix: str = PREFIX,
+        *,
+        adopted: bool = True,
     ) -> None:
         self.folder = folder
         self.account = account
@@ -55,6 +57,11 @@ class Site:
         )
         self.store = Store.open(state_url)
         schema.upgrade(self.store.database)
+        if adopted:
+            platform = open_platform(self.settings.accounts[0])
+            self.store.bindings.bind(account, sandbox.address, platform.identity)
+            self.store.bindings.mark_adopted(account)
+            platform.close()
 
     def close(self) -> None:
         self.engine.dispose()

@@ -236,13 +236,13 @@ def test_when_a_pause_is_over_one_request_tries_and_the_others_go_on_waiting(sto
 
 
 def test_the_state_is_bound_to_one_datacite_and_one_platform(store: Store) -> None:
-    store.runs.bind("A", "https://api.test.datacite.org", "sqlite:///x")
-    store.runs.bind("A", "https://api.test.datacite.org", "sqlite:///x")
+    store.bindings.bind("A", "https://api.test.datacite.org", "sqlite:///x")
+    store.bindings.bind("A", "https://api.test.datacite.org", "sqlite:///x")
 
     with pytest.raises(SafetyError, match="belongs to the host"):
-        store.runs.bind("A", "https://api.datacite.org", "sqlite:///x")
+        store.bindings.bind("A", "https://api.datacite.org", "sqlite:///x")
     with pytest.raises(SafetyError, match="belongs to the platform"):
-        store.runs.bind("A", "https://api.test.datacite.org", "sqlite:///y")
+        store.bindings.bind("A", "https://api.test.datacite.org", "sqlite:///y")
 
 
 def test_the_watermark_is_the_one_of_the_last_scan_that_ended_well(store: Store) -> None:

@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("gone_at", Time),
         sa.Column("noted_at", Time, nullable=False),
         sa.Column("verified_at", Time),
+        sa.Column("version", sa.Integer),
         sa.UniqueConstraint("account", "doi"),
     )
     op.create_index("syncd_doi_record_key", "syncd_doi", ["account", "record_key"])
@@ -127,6 +128,37 @@ def upgrade() -> None:
         sa.Column("host", sa.Text, nullable=False),
         sa.Column("platform", sa.Text, nullable=False),
         sa.Column("bound_at", Time, nullable=False),
+        sa.Column("adopted_at", Time),
+        sa.Column("hosts", sa.Text),
+    )
+    op.create_table(
+        "syncd_listing",
+        sa.Column("account", sa.Text, primary_key=True),
+        sa.Column("started_at", Time, nullable=False),
+        sa.Column("finished_at", Time),
+        sa.Column("cursor", sa.Text),
+        sa.Column("pages", sa.Integer, nullable=False),
+        sa.Column("total", sa.Integer),
+    )
+    op.create_table(
+        "syncd_remote",
+        sa.Column("account", sa.Text, primary_key=True),
+        sa.Column("doi", sa.Text, primary_key=True),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("resolves", sa.Boolean, nullable=False),
+        sa.Column("version", sa.Integer),
+        sa.Column("fingerprints", sa.Text, nullable=False),
+        sa.Column("matched", sa.Boolean, nullable=False),
+    )
+    op.create_table(
+        "syncd_drift",
+        sa.Column("account", sa.Text, primary_key=True),
+        sa.Column("doi", sa.Text, primary_key=True),
+        sa.Column("kinds", sa.Text, nullable=False),
+        sa.Column("attributes", sa.Text, nullable=False),
+        sa.Column("words", sa.Text, nullable=False),
+        sa.Column("version", sa.Integer),
+        sa.Column("found_at", Time, nullable=False),
     )
     shift = op.create_table(
         "syncd_shift",
@@ -144,5 +176,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("witness", "shift", "fingerprint", "lease", "pause", "slot", "run", "write", "failure", "doi"):
+    for table in (
+        "witness", "shift", "drift", "remote", "listing", "fingerprint", "lease", "pause", "slot", "run", "write",
+        "failure", "doi",
+    ):  # fmt: skip
         op.drop_table(f"syncd_{table}")

@@ -1,36 +1,28 @@
 """``syncd plan`` and ``syncd sync``: see what would be sent, and send it."""
 
-import signal
 import sys
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-import structlog
 
 from syncd.causes import CAUSES
 from syncd.cli.looking import attribute_names, sums_table
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
 from syncd.cli.output import console, emit_json, table
-from syncd.clock import SystemClock
-from syncd.config import Settings
+from syncd.cli.running import Others, for_each_account
+from syncd.config import AccountSettings, Settings
 from syncd.cycle import Report, connect, run
-from syncd.errors import ExitCode, SyncdError
+from syncd.errors import ExitCode
 from syncd.platforms import open_platform
 from syncd.preview import ACTIONS, Planned, preview
-from syncd.scan import ScanCounts
-from syncd.send import COUNTED, SendCounts
+from syncd.send import COUNTED
+from syncd.store import Store
 from syncd.store.reading import Sum
 
-_log = structlog.get_logger()
 _SHOWN = 20
-_LOG_EVERY = 30.0
 
 
 @click.command()
@@ -72,39 +64,15 @@ def sync(
     settings = load(ctx, config_path, calm=sys.stderr.isatty())
     if dry_run:
         return show_plan(settings, account_id, as_json=as_json, exit_code=False)
-    store = connect(settings)
-    clock = SystemClock()
-    reports: list[Report] = []
-    refusals: list[SyncdError] = []
-    try:
-        with _stopped_by_signals(clock), _progress() as progress:
-            for account in accounts(settings, account_id):
-                if clock.stop.is_set():
-                    break
-                try:
-                    report = run(
-                        settings,
-                        account,
-                        store,
-                        full=not quick,
-                        accept_missing=accept_missing,
-                        clock=clock,
-                        stopping=clock.stop.is_set,
-                        tell=progress.watch,
-                    )
-                    reports.append(report)
-                except SyncdError as refusal:
-                    # One account's trouble must not keep the others from being true.
-                    refusals.append(refusal)
-        sums = [store.reading.sum(report.account) for report in reports]
-    finally:
-        store.close()
+
+    def work(account: AccountSettings, store: Store, others: Others) -> tuple[Report, Sum]:
+        report = run(settings, account, store, full=not quick, accept_missing=accept_missing, **others)
+        return report, store.reading.sum(account.id)
+
+    done = for_each_account(settings, account_id, work)
+    reports, sums = [report for report, _ in done.results], [found for _, found in done.results]
     _print_reports(reports, sums, as_json=as_json)
-    for earlier in refusals[:-1]:
-        click.echo(f"syncd: {earlier}", err=True)
-    if refusals:
-        raise refusals[-1]
-    return ExitCode.INTERRUPTED if clock.stop.is_set() else _exit_code(reports, sums)
+    return done.code(_exit_code(reports, sums))
 
 
 def _print_reports(reports: list[Report], sums: list[Sum], *, as_json: bool) -> None:
@@ -200,71 +168,3 @@ def _exit_code(reports: list[Report], sums: list[Sum]) -> ExitCode:
     if newly_failed or any(found.pending for found in sums):
         return ExitCode.RECORDS_FAILED
     return ExitCode.DONE
-
-
-@contextmanager
-def _stopped_by_signals(clock: SystemClock) -> Iterator[None]:
-    """The first signal lets what is on its way finish; the second ends at once."""
-
-    def stop(number: int, _frame: Any) -> None:
-        clock.stop.set()
-        signal.signal(number, signal.SIG_DFL)
-        click.echo("stopping: requests on their way are finished first; again to stop at once", err=True)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class _Watcher:
-    """Shows live counts: in one line on a terminal, as a log line every 30 s elsewhere."""
-
-    def __init__(self) -> None:
-        self._counts: ScanCounts | SendCounts | None = None
-        self._done = threading.Event()
-        self._terminal = sys.stderr.isatty()
-
-    def watch(self, counts: ScanCounts | SendCounts) -> None:
-        """From now on these are shown."""
-        self._counts = counts
-
-    def show(self) -> None:
-        """Until the end."""
-        last_log = time.monotonic()
-        while not self._done.wait(0.2):
-            if self._counts is None:
-                continue
-            if self._terminal:
-                click.echo(f"\r\x1b[K{self._line()}", err=True, nl=False)
-            elif time.monotonic() - last_log >= _LOG_EVERY:
-                last_log = time.monotonic()
-                _log.info("pass.progress", progress=self._line())
-        if self._terminal:
-            click.echo("\r\x1b[K", err=True, nl=False)
-
-    def end(self) -> None:
-        """Show no more."""
-        self._done.set()
-
-    def _line(self) -> str:
-        counts = self._counts
-        if isinstance(counts, ScanCounts):
-            return f"scanning: {counts.records:,} records, {counts.changed:,} changed"
-        if counts is None:
-            return ""
-        return f"sending: {counts.requests:,} requests, {counts.rejected:,} failed, {counts.deferred:,} to retry"
-
-
-@contextmanager
-def _progress() -> Iterator[_Watcher]:
-    watcher = _Watcher()
-    thread = threading.Thread(target=watcher.show, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield watcher
-    finally:
-        watcher.end()
-        thread.join()

@@ -2,15 +2,17 @@
 
 ``tables`` names them, ``schema`` creates and upgrades them, ``database`` opens a connection with the right
 habits, ``facts`` are the values that go in and out. ``dois`` is what a scan notes, ``claims`` what a worker does
-with it, ``slots`` what the limiter takes, ``runs`` the bookkeeping around them, ``copies`` what an audit saw at
-DataCite, ``reading`` what people are shown, ``orders`` what they decide.
+with it, ``slots`` what the limiter takes, ``runs`` the bookkeeping around them, ``bindings`` whose state it is,
+``copies`` what an audit saw at DataCite, ``reading`` what people are shown, ``orders`` what they decide.
 """
 
 from dataclasses import dataclass
 from typing import Self
 
 from syncd.clock import Clock, SystemClock
+from syncd.store.bindings import Bindings
 from syncd.store.claims import Claims
+from syncd.store.copies import Copies
 from syncd.store.database import Database
 from syncd.store.dois import Dois
 from syncd.store.orders import Orders
@@ -32,6 +34,8 @@ class Store:
     runs: Runs
     reading: Reading
     orders: Orders
+    bindings: Bindings
+    copies: Copies
 
     @classmethod
     def open(cls, url: str, clock: Clock | None = None) -> Self:
@@ -41,8 +45,17 @@ class Store:
     @classmethod
     def on(cls, database: Database) -> Self:
         """The state in this database."""
-        parts = Dois(database), Claims(database), Slots(database), Runs(database), Reading(database), Orders(database)
-        return cls(database, *parts)
+        return cls(
+            database,
+            Dois(database),
+            Claims(database),
+            Slots(database),
+            Runs(database),
+            Reading(database),
+            Orders(database),
+            Bindings(database),
+            Copies(database),
+        )
 
     def close(self) -> None:
         """Give all connections back."""

@@ -1,14 +1,15 @@
 """A scan's side of ``syncd_doi``: what is known of records, and what is noted of them."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Text, and_, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Boolean, Text, and_, bindparam, case, delete, func, insert, or_, select, update
 
 from syncd.model import Held, State
 from syncd.store.database import Database
-from syncd.store.facts import EXCLUDED, FOREIGN, Failed, Note, Stored
+from syncd.store.facts import EXCLUDED, FOREIGN, Confirmed, Failed, Note, Stored
 from syncd.store.rows import failure_row, held_of
 from syncd.store.tables import PENDING, UtcDateTime, doi, failure
 
@@ -105,6 +106,18 @@ class Dois:
                     failed = Failed(*note.quarantine)
                     connection.execute(insert(failure), failure_row(account, note.doi, note.record_key, failed, now))
 
+    def confirm(self, seen: Sequence[Confirmed]) -> int:
+        """Write down what DataCite holds; returns of how many.
+
+        Left alone is a DOI that somebody works on, whose last answer was lost, or that is wanted otherwise by now.
+        """
+        if not seen:
+            return 0
+        with self._database.writing() as connection:
+            now, steady = self._database.now(connection), self._database.steady.corrected(connection)
+            rows = [{**_confirmed(one), "now": now, "steady": steady} for one in seen]
+            return sum(connection.execute(_CONFIRM, row).rowcount for row in rows)
+
     def forget(self, row_ids: Sequence[int]) -> None:
         """Drop rows of DOIs that were never ours and are gone."""
         with self._database.writing() as connection:
@@ -124,6 +137,7 @@ class Dois:
 _STORED_COLUMNS = (
     doi.c.id, doi.c.doi, doi.c.record_key, doi.c.row_digest, doi.c.desired_digest, doi.c.synced_digest,
     doi.c.synced_state, doi.c.standing, doi.c.cause, doi.c.rival_key, doi.c.quarantined_digest,
+    doi.c.unsure_since.is_(None).label("sure"),
 )  # fmt: skip
 _STORED = {
     column.name: select(*_STORED_COLUMNS).where(
@@ -177,6 +191,29 @@ _NOTE_SET_ASIDE = (
         message=bindparam("new_message"),
     )
 )
+_DONE = bindparam("done", type_=Boolean)
+_CONFIRM = (
+    update(doi)
+    .where(
+        doi.c.id == bindparam("row_id"),
+        doi.c.desired_digest.is_not_distinct_from(bindparam("wanted", type_=Text)),
+        doi.c.unsure_since.is_(None),
+        or_(doi.c.claim_until.is_(None), doi.c.claim_until <= bindparam("steady", type_=UtcDateTime)),
+    )
+    .values(
+        synced_digest=case((_DONE, doi.c.desired_digest)),
+        synced_state=bindparam("new_state"),
+        synced_attributes=bindparam("new_attributes"),
+        resolves=bindparam("new_resolves"),
+        version=bindparam("new_version"),
+        verified_at=_NOW,
+        changed_at=case((_DONE, None), else_=func.coalesce(doi.c.changed_at, _NOW)),
+        # What DataCite holds as it is wanted cannot have failed; what it holds otherwise may be sent again.
+        **{name: case((_DONE, None), else_=doi.c[name]) for name in ("quarantined_digest", "cause", "message")},
+        attempts=0,
+        next_try_at=None,
+    )
+)
 _TOUCH = (
     update(doi)
     .where(doi.c.id == bindparam("row_id"), doi.c.desired_digest.is_not_distinct_from(bindparam("noted", type_=Text)))
@@ -184,13 +221,28 @@ _TOUCH = (
 )
 
 
+def _confirmed(one: Confirmed) -> dict[str, Any]:
+    digests = one.held.digests
+    return {
+        "row_id": one.row_id,
+        "wanted": one.desired_digest,
+        "done": one.done,
+        "new_state": one.held.state,
+        "new_attributes": None if digests is None else json.dumps(dict(digests), sort_keys=True),
+        "new_resolves": one.held.resolves,
+        "new_version": one.version,
+    }
+
+
 _STATES = {state.value: state for state in State}
 
 
 def _stored(row: Any) -> Stored:
     # By position, in the order of _STORED_COLUMNS: a full scan makes one of these for every record.
-    row_id, name, record_key, row_digest, desired, synced, state, standing, cause, rival, aside = row
-    return Stored(row_id, name, record_key, row_digest, desired, synced, _STATES[state], standing, cause, rival, aside)
+    row_id, name, record_key, row_digest, desired, synced, state, standing, cause, rival, aside, sure = row
+    return Stored(
+        row_id, name, record_key, row_digest, desired, synced, _STATES[state], standing, cause, rival, aside, bool(sure)
+    )
 
 
 def _parameters(row_id: int, note: Note, now: datetime) -> dict[str, Any]:

@@ -17,7 +17,11 @@ FOREIGN, EXCLUDED = "foreign", "excluded"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a scan needs to know of a row of ours."""
+    """What a scan needs to know of a row of ours.
+
+    Attributes:
+        sure: No answer is outstanding.
+    """
 
     id: int
     doi: str
@@ -30,6 +34,12 @@ class Stored:
     cause: str | None
     rival_key: str | None
     quarantined_digest: str | None = None
+    sure: bool = True
+
+    @property
+    def in_sync(self) -> bool:
+        """DataCite confirmed what is wanted."""
+        return self.desired_digest is not None and self.desired_digest == self.synced_digest and self.sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,22 @@ class Note:
         if self.rival_key is not None:
             return f"rival:{self.rival_key}"
         return self.desired_digest or f"row:{self.row_digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What DataCite holds of a DOI, seen without sending anything.
+
+    Attributes:
+        desired_digest: What was wanted when it was compared.
+        done: It holds what is wanted.
+    """
+
+    row_id: int
+    desired_digest: str | None
+    held: Held
+    done: bool
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

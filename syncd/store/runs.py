@@ -1,4 +1,4 @@
-"""Bookkeeping around the cycle: runs with their watermark, leases, pauses, and what the store is bound to."""
+"""Bookkeeping around the cycle: runs with their watermark, leases, and pauses."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -8,10 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
-from syncd.errors import SafetyError
 from syncd.store.database import Database
 from syncd.store.insert import insert_ignoring
-from syncd.store.tables import UtcDateTime, doi, fingerprint, lease, pause, run
+from syncd.store.tables import UtcDateTime, doi, lease, pause, run
 
 HOST = "host"
 """The scope of a pause that holds for every account."""
@@ -195,32 +194,6 @@ class Runs:
     def _shown(self, connection: Connection, row: Row[Any]) -> Pause:
         until = None if row.until is None else self._database.steady.wall(connection, row.until)
         return Pause(row.scope, row.cause, row.message, row.since, until, row.attempts, row.several)
-
-    def bind(self, account: str, host: str, platform: str) -> None:
-        """Tie the account's state to one DataCite and one platform database, for ever, on first use.
-
-        Raises:
-            SafetyError: The state was made with another one: writing would harm it.
-        """
-        with self._database.writing() as connection:
-            row = {"account": account, "host": host, "platform": platform, "bound_at": self._database.now(connection)}
-            insert_ignoring(connection, fingerprint, [row])
-        self.check_bound(account, host, platform)
-
-    def check_bound(self, account: str, host: str, platform: str) -> None:
-        """Whether the account's state belongs to this DataCite and this platform database, or to none yet.
-
-        Raises:
-            SafetyError: It belongs to another one.
-        """
-        with self._database.reading() as connection:
-            found = connection.execute(select(fingerprint).where(fingerprint.c.account == account)).one_or_none()
-        for name, value in {"host": host, "platform": platform}.items():
-            if found is not None and getattr(found, name) != value:
-                raise SafetyError(
-                    f"the state of {account} belongs to the {name} {getattr(found, name)}, not to {value}",
-                    hint="use a state database of its own for another DataCite or another platform database",
-                )
 
 
 class OpenRun:

@@ -79,6 +79,7 @@ doi = Table(
     Column("gone_at", UtcDateTime, comment="a full scan did not find the record"),
     Column("noted_at", UtcDateTime, nullable=False),
     Column("verified_at", UtcDateTime, comment="DataCite last confirmed"),
+    Column("version", Integer, comment="DataCite's metadataVersion then"),
     UniqueConstraint("account", "doi"),
     Index("syncd_doi_record_key", "account", "record_key"),
 )
@@ -185,6 +186,43 @@ fingerprint = Table(
     Column("host", Text, nullable=False),
     Column("platform", Text, nullable=False),
     Column("bound_at", UtcDateTime, nullable=False),
+    Column("adopted_at", UtcDateTime, comment="what DataCite holds was compared, or it held nothing"),
+    Column("hosts", Text, comment="JSON: the hosts of landing pages that were ever wanted"),
+)
+
+listing = Table(
+    "syncd_listing",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime, comment="null: it goes on at the cursor"),
+    Column("cursor", Text, comment="where the next page begins"),
+    Column("pages", Integer, nullable=False, default=0),
+    Column("total", Integer, comment="as DataCite counts"),
+)
+
+remote = Table(
+    "syncd_remote",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("doi", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("resolves", Boolean, nullable=False),
+    Column("version", Integer, comment="DataCite's metadataVersion"),
+    Column("fingerprints", Text, nullable=False, comment="JSON: attribute to digest of its normal form"),
+    Column("matched", Boolean, nullable=False, default=False, comment="the platform has a record for it"),
+)
+
+drift = Table(
+    "syncd_drift",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("doi", Text, primary_key=True),
+    Column("kinds", Text, nullable=False, comment="JSON: names of what differs"),
+    Column("attributes", Text, nullable=False, comment="JSON: attribute to [ours, theirs]"),
+    Column("words", Text, nullable=False),
+    Column("version", Integer, comment="DataCite's metadataVersion"),
+    Column("found_at", UtcDateTime, nullable=False),
 )
 
 shift = Table(

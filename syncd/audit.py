@@ -1,0 +1,422 @@
+"""Compare every DOI with what DataCite holds, at a thousand DOIs a request, and write nothing there.
+
+::
+
+    copy      DataCite's list ──► syncd_remote, page by page; goes on after an interruption
+    compare   platform rows ── map ── equal to the copy? ──► counted; with ``adopt``: in sync from now on
+                                   └─ differs ──► one GET ── really? ──► drift
+    only there  what no record matched ──► one GET ──► drift
+
+A list comes from an index that lags behind, so nothing counts as different before DataCite's database said so.
+``plan.decide`` judges what a difference means: what the cycle would send is what differs.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
+from typing import Any, Self
+
+import structlog
+
+from syncd.cycle import Parts
+from syncd.datacite.normal import fingerprints
+from syncd.datacite.remote import Remote
+from syncd.datacite.request import Delete, Put
+from syncd.datacite.validation import looks_like_doi, owned
+from syncd.errors import BusyError, UnreachableError
+from syncd.inquiry import Inquiry
+from syncd.limiter import Limiter
+from syncd.model import MANAGED_ATTRIBUTES, Desired, Held, Problem, Row, State
+from syncd.plan import Nothing, Policy, decide
+from syncd.store.copies import Copy, Drift
+from syncd.store.facts import EXCLUDED, FOREIGN, GONE_DIGEST, Confirmed, Stored
+
+_log = structlog.get_logger()
+
+KINDS = {
+    "metadata": "attributes differ",
+    "url": "the landing page differs",
+    "state": "the state differs",
+    "unresolved": "DataCite has not registered the DOI in the handle system",
+    "missing": "DataCite does not have it",
+    "moved": "it belongs to another account",
+    "only_there": "no record of the platform has it",
+}
+"""What can differ; one DOI may differ in several ways."""
+
+REPAIRABLE = ("metadata", "url", "state", "unresolved", "missing")
+"""What sending mends; the others need a person."""
+
+_LEASE = timedelta(minutes=5)
+_COPY_VALID = timedelta(hours=24)
+_ASK_AT_ONCE = 200
+_DIFFERENT = "other"
+"""Stands for the digest of an attribute that DataCite holds otherwise."""
+
+
+@dataclass
+class AuditCounts:
+    """What a comparison saw.
+
+    Attributes:
+        listed: DOIs in DataCite's list.
+        equal: DOIs that are there as they are wanted, or rightly not there.
+        different: DOIs in at least one kind of ``found``.
+        waiting: Not compared: changed here, and not sent yet.
+        unmapped: Not compared: no desired document can be made of the record.
+        found: DOIs by kind.
+        attributes: DOIs by attribute that differs.
+    """
+
+    pages: int = 0
+    requests: int = 0
+    listed: int = 0
+    equal: int = 0
+    different: int = 0
+    waiting: int = 0
+    unmapped: int = 0
+    excluded: int = 0
+    foreign: int = 0
+    found: Counter[str] = field(default_factory=Counter)
+    attributes: Counter[str] = field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json`` and the run's row."""
+        return {**asdict(self), "found": dict(self.found), "attributes": dict(self.attributes)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What ``as_json`` made."""
+        counted = {name: Counter(document.get(name) or {}) for name in ("found", "attributes")}
+        return cls(**{**document, **counted})
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A DOI that a list shows otherwise than it is wanted, or not at all."""
+
+    stored: Stored | None
+    doi: str
+    desired: Desired | None
+
+
+class Audit:
+    """One comparison of an account with DataCite; ``adopt`` also takes over what is equal."""
+
+    def __init__(self, parts: Parts, limiter: Limiter, *, adopt: bool) -> None:
+        self._parts = parts
+        self._adopt = adopt
+        self._store = parts.store
+        self._account = parts.account
+        source = parts.account.source
+        self._policy = Policy(source.withdrawn_drafts == "keep", source.hide_reason)
+        self._inquiry = Inquiry(
+            parts.account.id, parts.store, limiter, parts.client, parts.clock,
+            chance=parts.chance, stopping=parts.stopping,
+        )  # fmt: skip
+        self.counts = AuditCounts()
+
+    def run(self) -> AuditCounts:
+        """Compare everything.
+
+        Raises:
+            BusyError: Another process compares this account.
+            SyncdError: It could not be finished; the copied pages stay, and the next run goes on there.
+        """
+        lease = f"audit:{self._account.id}"
+        runs = self._store.runs
+        if not runs.take_lease(lease, self._parts.process, _LEASE):
+            raise BusyError(f"another process compares {self._account.id} now", hint="try again in a few minutes")
+        run = runs.begin(self._account.id, "adopt" if self._adopt else "audit", at_once=True)
+        result = "failed"
+        try:
+            self._copy(lease)
+            self._store.copies.forget_drift(self._account.id)
+            self._compare(lease)
+            self._look_for_orphans(lease)
+            self._store.copies.drop(self._account.id)
+            if self._adopt:
+                self._store.bindings.mark_adopted(self._account.id)
+            result = "done"
+        finally:
+            self.counts.requests = self._inquiry.requests
+            run.end(result, self.counts.as_json())
+            runs.release_lease(lease, self._parts.process)
+        _log.info("audit.finished", account=self._account.id, **self.counts.as_json())
+        return self.counts
+
+    def _keep(self, lease: str) -> None:
+        if not self._store.runs.take_lease(lease, self._parts.process, _LEASE):
+            raise BusyError(f"the lease of this comparison of {self._account.id} was lost", hint="run it again")
+
+    # What DataCite's list says.
+
+    def _copy(self, lease: str) -> None:
+        copies = self._store.copies
+        listing = copies.begin(self._account.id, valid_for=_COPY_VALID)
+        cursor = listing.cursor
+        if listing.pages:
+            _log.info("audit.resumed", account=self._account.id, pages=listing.pages)
+        while True:
+            page = self._inquiry.page(cursor)
+            self._keep(lease)
+            new = copies.keep(self._account.id, [_copied(one) for one in page.items], page.cursor, page.total)
+            self.counts.pages += 1
+            self.counts.listed += new
+            self._parts.tell(self.counts)
+            if page.items and not new and page.cursor is not None:
+                # A cursor that DataCite cannot read begins the list anew, without a word (datacite-api 8).
+                raise UnreachableError("DataCite's list begins again and again", hint="run the command again later")
+            if page.cursor is None:
+                return
+            cursor = page.cursor
+
+    # What the platform says.
+
+    def _compare(self, lease: str) -> None:
+        suspects: list[Suspect] = []
+        for rows in self._parts.platform.all():
+            self._keep(lease)
+            suspects += self._compare_page([row for row in rows if looks_like_doi(row.doi)])
+            if len(suspects) >= _ASK_AT_ONCE:
+                self._confirm(suspects)
+                suspects = []
+        self._confirm(suspects)
+
+    def _compare_page(self, rows: Sequence[Row]) -> list[Suspect]:
+        names = [row.doi for row in rows]
+        stored = self._store.dois.of_dois(self._account.id, names)
+        copies = self._store.copies.of_dois(self._account.id, names)
+        self._store.copies.match(self._account.id, list(copies))
+        suspects: list[Suspect] = []
+        equal: list[Confirmed] = []
+        for row in rows:
+            ours = stored.get(row.doi)
+            desired = self._comparable(row, ours)
+            if ours is None or desired is None:
+                continue
+            copy = copies.get(row.doi)
+            held = held_as(copy.state, copy.resolves, copy.fingerprints, desired) if copy else Held()
+            if isinstance(decide(held, desired, self._policy), Nothing):
+                equal.append(Confirmed(ours.id, ours.desired_digest, held, True, copy.version if copy else None))
+            else:
+                suspects.append(Suspect(ours, row.doi, desired))
+        self._equal(equal)
+        return suspects
+
+    def _comparable(self, row: Row, ours: Stored | None) -> Desired | None:
+        """What DataCite should hold for this record now; None, counted, when that is not to be compared."""
+        counts = self.counts
+        if ours is None or ours.record_key != row.key:
+            counts.waiting += 1  # newer than the last scan, or two records with one DOI
+        elif ours.standing == FOREIGN:
+            counts.foreign += 1
+        elif ours.standing == EXCLUDED:
+            counts.excluded += 1
+        else:
+            desired = self._parts.platform.map(row)
+            if isinstance(desired, Problem):
+                counts.unmapped += 1
+            elif desired.digest != ours.desired_digest or not (self._adopt or ours.in_sync):
+                counts.waiting += 1
+            else:
+                return desired
+        return None
+
+    def _equal(self, equal: Sequence[Confirmed]) -> None:
+        self.counts.equal += len(equal)
+        if self._adopt:
+            self._store.dois.confirm(equal)
+
+    # What no record matched.
+
+    def _look_for_orphans(self, lease: str) -> None:
+        for page in self._store.copies.unmatched(self._account.id):
+            self._keep(lease)
+            stored = self._store.dois.of_dois(self._account.id, [one.doi for one in page])
+            suspects = [self._orphan(one, stored.get(one.doi)) for one in page]
+            self._confirm([one for one in suspects if one is not None])
+
+    def _orphan(self, copy: Copy, ours: Stored | None) -> Suspect | None:
+        if not owned(copy.doi, self._account.prefixes):
+            self.counts.foreign += 1
+            return None
+        if ours is None:
+            return Suspect(None, copy.doi, None)
+        if ours.standing == EXCLUDED:
+            self.counts.excluded += 1
+            return None
+        if ours.desired_digest != GONE_DIGEST or not (self._adopt or ours.in_sync):
+            self.counts.waiting += 1
+            return None
+        gone = Desired(copy.doi, State.NONE, {}, GONE_DIGEST, {})
+        held = held_as(copy.state, copy.resolves, copy.fingerprints, gone)
+        if isinstance(decide(held, gone, self._policy), Nothing):
+            self._equal([Confirmed(ours.id, ours.desired_digest, held, True, copy.version)])
+            return None
+        return Suspect(ours, copy.doi, gone)
+
+    # DataCite's database has the last word.
+
+    def _confirm(self, suspects: Sequence[Suspect]) -> None:
+        """Ask for each one, with several workers at once, and write down what really differs."""
+        waiting = deque(suspects)
+        answers: dict[str, Remote | None] = {}
+
+        def work() -> None:
+            while waiting:
+                try:
+                    suspect = waiting.popleft()
+                except IndexError:
+                    return
+                answers[suspect.doi] = self._inquiry.one(suspect.doi)
+
+        if suspects:
+            self._parts.together(work, min(self._parts.datacite.workers, len(suspects)))
+        equal: list[Confirmed] = []
+        different: list[Confirmed] = []
+        drifts: list[Drift] = []
+        for suspect in suspects:
+            remote = answers[suspect.doi]
+            drift, confirmed = self._judge(suspect, remote)
+            if drift is not None:
+                drifts.append(drift)
+            if confirmed is not None:
+                (equal if confirmed.done else different).append(confirmed)
+        self._equal(equal)
+        if self._adopt:
+            self._store.dois.confirm(different)
+        self._store.copies.found(self._account.id, drifts)
+        for one in drifts:
+            self.counts.different += 1
+            self.counts.found.update(one.kinds)
+            self.counts.attributes.update(name for name in one.attributes if name in MANAGED_ATTRIBUTES)
+        self._parts.tell(self.counts)
+
+    def _judge(self, suspect: Suspect, remote: Remote | None) -> tuple[Drift | None, Confirmed | None]:
+        ours, desired = suspect.stored, suspect.desired
+        mine = remote is not None and remote.owner == self._account.id
+        if ours is None or desired is None:
+            if remote is None or not mine:
+                return None, None  # only the index knew it still
+            return orphan(remote), None
+        if remote is None or not mine:
+            if remote is None and isinstance(decide(Held(), desired, self._policy), Nothing):
+                return None, Confirmed(ours.id, ours.desired_digest, Held(), True)
+            away = absent(ours, remote)
+            gone = away.kinds == ("missing",)
+            return away, Confirmed(ours.id, ours.desired_digest, Held(), False) if gone else None
+        held = held_as(remote.state, remote.resolves, fingerprints(remote.attributes), desired)
+        drift = difference(held, desired, remote, self._policy)
+        return drift, Confirmed(ours.id, ours.desired_digest, held, drift is None, remote.version)
+
+
+def held_as(state: State, resolves: bool, theirs: Mapping[str, str], desired: Desired) -> Held:
+    """What DataCite holds, in the words of the plan: an attribute that is equal has the digest that is wanted. Pure."""
+    ours = fingerprints(desired.attributes)
+    digests = {}
+    for name in MANAGED_ATTRIBUTES:
+        if ours.get(name) != theirs.get(name):
+            digests[name] = _DIFFERENT
+        elif name in desired.digests:
+            digests[name] = desired.digests[name]
+    return Held(state, digests, resolves)
+
+
+def difference(held: Held, desired: Desired, remote: Remote, policy: Policy) -> Drift | None:
+    """In what DataCite differs, which is what the plan would change; None: in nothing. Pure."""
+    step = decide(held, desired, policy)
+    if isinstance(step, Nothing):
+        return None
+    kinds: list[str] = []
+    attributes: dict[str, tuple[Any, Any]] = {}
+    if isinstance(step, Delete) or step.event is not None:
+        kinds.append("state")
+        attributes["state"] = (str(desired.state), str(remote.state))
+    if isinstance(step, Put):
+        for name in step.attributes:
+            attributes[name] = (desired.attributes.get(name), remote.attributes.get(name))
+        kinds += ["url"] if "url" in step.attributes else []
+        kinds += ["metadata"] if set(step.attributes) - {"url"} else []
+    if not held.resolves:
+        kinds.append("unresolved")
+    words = "; ".join(KINDS[kind] if kind != "metadata" else _named(attributes) for kind in kinds)
+    return Drift(desired.doi, tuple(kinds), attributes, words, remote.version)
+
+
+def _named(attributes: Iterable[str]) -> str:
+    return f"{', '.join(sorted(set(attributes) - {'url', 'state'}))} differ"
+
+
+def absent(ours: Stored, remote: Remote | None) -> Drift:
+    """DataCite does not show the DOI, or shows it as another account's. Pure.
+
+    A public DOI cannot be deleted, so one that is not shown any more was moved.
+    """
+    if remote is not None:
+        return Drift(ours.doi, ("moved",), {}, f"it belongs to {remote.owner}", remote.version)
+    if ours.synced_state.public:
+        return Drift(ours.doi, ("moved",), {}, "it was public, and is not shown to this account any more")
+    return Drift(ours.doi, ("missing",), {}, KINDS["missing"])
+
+
+def orphan(remote: Remote) -> Drift:
+    """Only DataCite knows the DOI. Pure."""
+    titles = remote.attributes.get("titles") or [{}]
+    title = titles[0].get("title") if isinstance(titles[0], dict) else None
+    words = f"{remote.state}, {title!r}" if title else str(remote.state)
+    return Drift(remote.doi, ("only_there",), {"state": (str(State.NONE), str(remote.state))}, words, remote.version)
+
+
+def repair(parts: Parts, kinds: Iterable[str]) -> int:
+    """Make drift of these kinds pending, and nothing else, so that the next pass sends it; returns of how many DOIs.
+
+    What was sent since the comparison, or is wanted otherwise by now, is left to the cycle.
+    """
+    chosen = frozenset(kinds)
+    store, account = parts.store, parts.account.id
+    mended = 0
+    for drifts in _in_pages(one for one in store.copies.drift(account) if chosen.intersection(one.kinds)):
+        names = [one.doi for one in drifts]
+        stored, held = store.dois.of_dois(account, names), store.dois.held(account, names)
+        confirmed = [
+            Confirmed(
+                stored[one.doi].id, stored[one.doi].desired_digest, as_drifted(held[one.doi], one, chosen), False,
+                one.version,
+            )
+            for one in drifts
+            if one.doi in stored and stored[one.doi].in_sync
+        ]  # fmt: skip
+        mended += store.dois.confirm(confirmed)
+    return mended
+
+
+def as_drifted(held: Held, drift: Drift, kinds: frozenset[str]) -> Held:
+    """What DataCite holds, as far as these kinds of drift are concerned. Pure."""
+    if "missing" in kinds.intersection(drift.kinds):
+        return Held()
+    digests = dict(held.digests or {})
+    for name in drift.attributes:
+        if name in MANAGED_ATTRIBUTES and ("url" if name == "url" else "metadata") in kinds:
+            digests[name] = _DIFFERENT
+    state = held.state
+    if "state" in kinds and "state" in drift.attributes:
+        state = State(drift.attributes["state"][1])
+    resolves = held.resolves and not ("unresolved" in kinds and "unresolved" in drift.kinds)
+    return replace(held, state=state, digests=digests, resolves=resolves)
+
+
+def _copied(remote: Remote) -> Copy:
+    return Copy(remote.doi, remote.state, remote.resolves, remote.version, fingerprints(remote.attributes))
+
+
+def _in_pages(drifts: Iterable[Drift], size: int = 500) -> Iterable[list[Drift]]:
+    page: list[Drift] = []
+    for one in drifts:
+        page.append(one)
+        if len(page) == size:
+            yield page
+            page = []
+    if page:
+        yield page

@@ -1,0 +1,321 @@
+"""Adopt and audit: what DataCite holds is compared, confirmed, and never written."""
+
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncd import audit
+from syncd.audit import Audit, AuditCounts
+from syncd.cycle import opened, scan
+from syncd.errors import CredentialsError, SafetyError
+from syncd.sandbox.server import RunningSandbox
+from tests.elsewhere import Elsewhere
+from tests.site import ATTRIBUTES, PREFIX, Site
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, sandbox: RunningSandbox, database: Callable[[str], str]) -> Iterator[Site]:
+    """A repository whose DOIs DataCite has, and a syncd that knows nothing of them."""
+    made = Site(tmp_path, sandbox, database("sqlite"), database("sqlite"), adopted=False)
+    yield made
+    made.close()
+
+
+def compared(site: Site, *, adopt: bool, repair: tuple[str, ...] = (), **others: Any) -> AuditCounts:
+    settings = site.settings
+    with opened(settings, settings.accounts[0], site.store, **others) as (parts, limiter):
+        if adopt:
+            scan(parts, full=True)
+        counts = Audit(parts, limiter, adopt=adopt).run()
+        if repair:
+            audit.repair(parts, repair)
+    return counts
+
+
+def kinds(site: Site) -> dict[str, list[str]]:
+    """What the last comparison found, by DOI."""
+    return {one.doi.split("/")[1]: list(one.kinds) for one in site.store.copies.drift(site.account)}
+
+
+def fill(site: Site, count: int) -> Elsewhere:
+    """Records, and the same at DataCite as another program put them there."""
+    elsewhere = Elsewhere(site.sandbox.application)
+    for number in range(1, count + 1):
+        site.add(number, titles=[{"title": f"Title {number}"}])
+        elsewhere.write(name(number), document(number))
+    return elsewhere
+
+
+def name(number: int) -> str:
+    return f"{PREFIX}/r{number}"
+
+
+def document(number: int) -> dict[str, Any]:
+    return {**ATTRIBUTES, "titles": [{"title": f"Title {number}"}], "url": f"https://example.org/{number}"}
+
+
+def writes(site: Site) -> int:
+    return sum(one["method"] != "GET" for one in site.requests)
+
+
+def test_an_account_that_has_dois_already_is_not_sent_to_before_it_is_adopted(newcomer: Site) -> None:
+    fill(newcomer, 5)
+
+    with pytest.raises(SafetyError, match="holds 5 DOIs of DATACITE.DEMO already") as stop:
+        newcomer.sync()
+
+    assert "syncd adopt" in stop.value.hint
+    assert writes(newcomer) == 0
+    compared(newcomer, adopt=True)
+    assert newcomer.sync().send.requests == 0
+    assert newcomer.store.reading.sum("DATACITE.DEMO").in_sync == 5
+
+
+def test_an_account_without_dois_needs_no_adoption(newcomer: Site) -> None:
+    newcomer.add(1)
+
+    assert newcomer.sync().send.accepted == 1
+    newcomer.add(2)
+    assert newcomer.sync().send.accepted == 1
+    assert sum(one["method"] == "GET" for one in newcomer.requests) == 1
+
+
+def test_adoption_names_every_difference_and_writes_nothing(newcomer: Site) -> None:
+    elsewhere = fill(newcomer, 40)
+    elsewhere.write(name(1), {"titles": [{"title": "Another title"}]})
+    elsewhere.write(name(2), {"url": "https://old.example.org/2"})
+    elsewhere.write(name(3), {"language": "fr"})
+    elsewhere.write(name(4), {"subjects": [{"subject": "Only there"}]})
+    elsewhere.hide(name(5))
+    newcomer.edit(6, status="withdrawn")
+    newcomer.edit(7, status="draft")
+    elsewhere.unregister(name(8))
+    elsewhere.write(f"{PREFIX}/only-there", document(99))
+    newcomer.add(41)
+    newcomer.add(42, types={"resourceTypeGeneral": "Datset"})
+    newcomer.sandbox.application.world.accounts["demo"].prefixes.append("10.9999")
+    elsewhere.write("10.9999/strange", document(98))
+
+    counts = compared(newcomer, adopt=True)
+
+    assert kinds(newcomer) == {
+        "r1": ["metadata"], "r2": ["url"], "r3": ["metadata"], "r4": ["metadata"], "r5": ["state"], "r6": ["state"],
+        "r7": ["state"], "r8": ["unresolved"], "only-there": ["only_there"], "r41": ["missing"], "r42": ["missing"],
+    }  # fmt: skip
+    assert counts.attributes == Counter(titles=1, url=1, language=1, subjects=1)
+    assert (counts.equal, counts.different, counts.foreign) == (32, 11, 1)
+    assert writes(newcomer) == 0
+    assert len(newcomer.requests) == 1 + 11
+    assert newcomer.sync().send.requests == 9  # not the one that only DataCite has, nor the invalid one
+    assert [one["attributes"] for one in newcomer.row(2)["writes"]] == [["url"]]
+    assert newcomer.row(42)["cause"] == "metadata_invalid"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_adoption_that_is_killed_goes_on_where_it_was(newcomer: Site, seed: int) -> None:
+    fill(newcomer, 60)
+    stop_after = random.Random(seed).randrange(1, 6)
+    asked: list[str] = []
+
+    class Killed(BaseException):
+        pass
+
+    settings = newcomer.settings
+
+    def run(pages: int | None) -> None:
+        with opened(settings, settings.accounts[0], newcomer.store) as (parts, limiter):
+            scan(parts, full=True)
+            comparison = Audit(parts, limiter, adopt=True)
+            comparison._inquiry._size = 10
+            read = comparison._inquiry.page
+
+            def page(cursor: str | None, size: int | None = None) -> Any:
+                if pages is not None and len(asked) >= pages:
+                    raise Killed
+                asked.append(str(cursor))
+                return read(cursor, size)
+
+            comparison._inquiry.page = page  # type: ignore[method-assign]
+            comparison.run()
+
+    with pytest.raises(Killed):
+        run(stop_after)
+    run(None)
+
+    assert len(asked) == 7  # six full pages and an empty one
+    assert newcomer.store.reading.sum("DATACITE.DEMO").in_sync == 60
+    assert kinds(newcomer) == {}
+
+
+def drifted(site: Site) -> Elsewhere:
+    """Thirty DOIs in sync, eight of them changed there behind our back, and an index that is wrong about three more."""
+    for number in range(1, 31):
+        status = "draft" if number in (4, 5) else "published"
+        site.add(number, status=status, titles=[{"title": f"Title {number}"}])
+    elsewhere = Elsewhere(site.sandbox.application)
+    site.sync()
+    elsewhere.write(f"{PREFIX}/ghost", document(97), event=None)
+    elsewhere.write(name(9), {"titles": [{"title": "For a moment only"}]})
+    elsewhere.catch_up()
+    elsewhere.delete(f"{PREFIX}/ghost")
+    elsewhere.write(name(9), {"titles": [{"title": "Title 9"}]})
+
+    world = site.sandbox.application.world
+    elsewhere.write(name(1), {"titles": [{"title": "Another title"}]})
+    elsewhere.write(name(2), {"url": "https://old.example.org/2"})
+    elsewhere.hide(name(3))
+    elsewhere.write(name(4), {})
+    elsewhere.delete(name(5))
+    elsewhere.move(name(6))
+    elsewhere.unregister(name(7))
+    elsewhere.write(f"{PREFIX}/intruder", document(99))
+    world._index.update({doi: stored for doi, stored in world.dois.items() if doi != name(9)})
+    for doi in (name(5), name(6)):
+        world._index.pop(doi)
+    return elsewhere
+
+
+EIGHT = {
+    "r1": ["metadata"], "r2": ["url"], "r3": ["state"], "r4": ["state"], "r5": ["missing"], "r6": ["moved"],
+    "r7": ["unresolved"], "intruder": ["only_there"],
+}  # fmt: skip
+
+
+def test_drift_of_eight_kinds_is_found_although_the_index_lags_and_nothing_else_is(site: Site) -> None:
+    drifted(site)
+    before = writes(site)
+
+    counts = compared(site, adopt=False)
+
+    assert kinds(site) == EIGHT
+    assert (counts.equal, counts.different) == (23, 8)
+    assert writes(site) == before
+    assert site.sync().send.requests == 0  # an audit alone repairs nothing
+    assert {one.doi: one.version for one in site.store.copies.drift("DATACITE.DEMO")}[name(1)] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "mended", "request_attributes"),
+    [
+        ("metadata", "r1", ["titles"]),
+        ("url", "r2", ["url"]),
+        ("unresolved", "r7", []),
+        ("missing", "r5", None),
+    ],
+)
+def test_a_repair_of_one_kind_sends_that_kind_only(
+    site: Site, kind: str, mended: str, request_attributes: list[str] | None
+) -> None:
+    drifted(site)
+
+    compared(site, adopt=False, repair=(kind,))
+    report = site.sync()
+
+    assert (report.send.requests, report.send.accepted) == (1, 1)
+    if request_attributes is not None:
+        assert site.row(int(mended[1:]))["writes"][0]["attributes"] == request_attributes
+    compared(site, adopt=False)
+    assert kinds(site) == {doi: found for doi, found in EIGHT.items() if doi != mended}
+
+
+def test_a_repair_of_the_state_publishes_and_hides_again(site: Site) -> None:
+    drifted(site)
+
+    compared(site, adopt=False, repair=("state",))
+
+    assert site.sync().send.accepted == 2
+    assert [stored.state for number in (3, 4) if (stored := site.remote(number))] == ["findable", "registered"]
+
+
+def test_what_waits_to_be_sent_is_no_drift(site: Site) -> None:
+    for number in range(1, 4):
+        site.add(number)
+    site.sync()
+    site.fault("status", status=422, count=2)
+    site.edit(3, titles=[{"title": "Refused"}])
+    site.scan()
+    site.send()
+    site.edit(1, titles=[{"title": "Not sent yet"}])
+    site.scan()
+    site.edit(2, titles=[{"title": "Not even scanned"}])
+
+    counts = compared(site, adopt=False)
+
+    assert kinds(site) == {}
+    assert (counts.equal, counts.waiting, counts.different) == (0, 3, 0)
+
+
+def test_rejected_credentials_are_no_empty_account(newcomer: Site) -> None:
+    fill(newcomer, 3)
+    newcomer.sandbox.application.world.accounts["demo"].password = "another"
+
+    with pytest.raises(CredentialsError, match="does not name the account"):
+        compared(newcomer, adopt=True)
+    with pytest.raises(CredentialsError):
+        newcomer.sync()
+
+
+def test_a_list_page_that_is_too_large_is_asked_for_in_smaller_ones(newcomer: Site) -> None:
+    fill(newcomer, 30)
+    newcomer.fault("status", status=502, count=2, method="GET", path="/dois")
+
+    counts = compared(newcomer, adopt=True, chance=lambda: 0.0)
+
+    assert counts.equal == 30
+    sizes = [one["path"].split("size%5D=")[1].split("&")[0] for one in newcomer.requests]
+    assert sizes == ["1000", "500", "250"]
+
+
+def test_a_copy_of_the_system_is_refused_until_somebody_rebinds_it(site: Site, tmp_path: Path) -> None:
+    site.add(1)
+    site.sync()
+    clone = tmp_path / "clone.sqlite"
+    clone.write_bytes(Path(site.platform_url.removeprefix("sqlite:///")).read_bytes())
+    site.platform_url = f"sqlite:///{clone}"
+    site.edit(1, titles=[{"title": "Edited before the copy was made"}])
+    before = len(site.requests)
+
+    with pytest.raises(SafetyError, match="is this a copy of another system") as stop:
+        site.sync()
+
+    assert "--rebind" in stop.value.hint
+    assert len(site.requests) == before
+    compared(site, adopt=True, rebind=True)
+    assert site.sync().send.requests == 0
+
+
+def syncd(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
+    assert site.settings
+    command = [sys.executable, "-m", "syncd", "-c", str(site.path), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_commands_tell_what_differs_and_how_to_go_on(newcomer: Site) -> None:
+    elsewhere = fill(newcomer, 10)
+    elsewhere.write(name(1), {"titles": [{"title": "[red]Another[/red] title"}]})
+
+    adopted = syncd(newcomer, "adopt")
+
+    assert adopted.returncode == 0, adopted.stderr
+    assert "10 DOIs at DataCite, 9 as they should be, 1 different" in adopted.stdout
+    assert "[red]Another[/red] title" in adopted.stdout
+    assert "syncd plan" in adopted.stdout
+    assert syncd(newcomer, "sync").returncode == 0
+    elsewhere.write(name(2), {"url": "https://old.example.org/2"})
+    found = syncd(newcomer, "audit", "--json")
+    assert found.returncode == 1
+    (document_,) = json.loads(found.stdout)
+    assert document_["found"] == {"url": 1}
+    assert document_["examples"][0]["attributes"]["url"]["datacite"] == "https://old.example.org/2"
+    assert "1 × the landing page differs" not in syncd(newcomer, "audit", "--last").stdout
+    assert "https://old.example.org/2" in syncd(newcomer, "audit", "--last").stdout
+    assert "1 DOIs are pending now" in syncd(newcomer, "audit", "--repair", "url").stderr
+    assert syncd(newcomer, "sync").returncode == 0
+    assert syncd(newcomer, "audit").returncode == 0
