@@ -3,7 +3,8 @@
 1. A platform (``platforms``) gives pages of rows; a row whose raw digest is known is not even decoded.
 2. Its mapping turns the row into a *desired*: state, url and attributes in DataCite's names (``model``),
    and ``digest`` gives that document and each attribute in it a fingerprint.
-3. The scan (``scan``) notes a desired digest that differs in our own tables (``store``).
+3. The scan (``scan``) notes a desired digest that differs in our own tables (``store``), unless so many would
+   change that a person has to look first (``brake``).
 4. A worker (``send``) claims one pending DOI, waits for a slot that rested long enough (``limiter``),
    and only then reads the record again.
 5. ``plan`` decides from what DataCite holds and what is wanted: nothing, PUT, hide, publish or DELETE;

@@ -143,6 +143,11 @@ _ALL = (
         "DataCite refused one DOI of the account after the other with 403: it is deactivated, or its prefixes moved.",
         "See in Fabrica whether the account is active and which prefixes it has; then `syncd retry --cause forbidden`.",
     ),
+    Cause(
+        "brake",
+        "A scan would change unusually many DOIs, so nothing is sent until somebody looked.",
+        "`syncd plan` shows what would be sent; the message names the command that lets it pass.",
+    ),
     Cause("by_hand", "Paused by an operator.", "`syncd resume` ends it."),
     Cause(
         "crashed",

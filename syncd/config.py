@@ -224,6 +224,18 @@ class AccountSettings(_Section):
         )
 
 
+class BrakeSettings(_Section):
+    """How much a scan may change before a person has to look."""
+
+    changed: float = Field(default=30.0, gt=0, le=100, description="percent of the known DOIs")
+    hidden: float = Field(default=5.0, gt=0, le=100, description="percent of the known DOIs")
+    at_least: int = Field(default=10, ge=1, description="fewer are always let pass")
+
+
+USUAL = BrakeSettings()
+"""What is usual when the configuration says nothing."""
+
+
 class ScheduleSettings(_Section):
     """When the daemon works."""
 
@@ -245,6 +257,7 @@ class Settings(_Section):
     state: StateSettings = StateSettings()
     datacite: DataCiteSettings = DataCiteSettings()
     accounts: list[AccountSettings] = Field(min_length=1)
+    brake: BrakeSettings = USUAL
     schedule: ScheduleSettings = ScheduleSettings()
     log: LogSettings = LogSettings()
     _path: Path | None = PrivateAttr(default=None)
@@ -378,6 +391,7 @@ def _known_names() -> list[str]:
         DataCiteSettings,
         AccountSettings,
         SourceSettings,
+        BrakeSettings,
         ScheduleSettings,
         LogSettings,
     )

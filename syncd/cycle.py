@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import structlog
 
 from syncd.clock import Clock, SystemClock
-from syncd.config import AccountSettings, DataCiteSettings, Settings
+from syncd.config import USUAL, AccountSettings, BrakeSettings, DataCiteSettings, Settings
 from syncd.datacite.client import Client
 from syncd.errors import SafetyError
 from syncd.inquiry import Inquiry, Reader
@@ -63,6 +63,7 @@ class Parts:
 
     Attributes:
         process: What this process is called in claims and leases.
+        brake: How much a scan may change before a person has to look.
         chance: Numbers between 0 and 1 for waiting times.
         stopping: Asked between two records; True ends the pass early.
         together: How several workers run at once.
@@ -76,6 +77,7 @@ class Parts:
     client: Caller
     clock: Clock
     process: str
+    brake: BrakeSettings = USUAL
     chance: Callable[[], float] = random.random
     stopping: Callable[[], bool] = lambda: False
     together: Together = in_threads
@@ -100,6 +102,7 @@ def run(
     *,
     full: bool = True,
     accept_missing: bool = False,
+    accept_changes: bool = False,
     clock: Clock | None = None,
     **others: Any,
 ) -> Report:
@@ -111,6 +114,7 @@ def run(
         store: The state database.
         full: See ``one_pass``.
         accept_missing: See ``one_pass``.
+        accept_changes: See ``one_pass``.
         clock: The time.
         others: Other members of ``Parts``.
 
@@ -120,7 +124,7 @@ def run(
     with opened(settings, account, store, clock=clock, **others) as (parts, limiter):
         refuse_unadopted(parts, limiter)
         _end_pauses_that_end_by_trying(store.runs, account.id)
-        return one_pass(parts, limiter, full=full, accept_missing=accept_missing)
+        return one_pass(parts, limiter, full=full, accept_missing=accept_missing, accept_changes=accept_changes)
 
 
 @contextmanager
@@ -154,7 +158,7 @@ def opened(
     try:
         if rebind:
             store.bindings.rebind(account.id, datacite.base_url, platform.identity)
-        parts = Parts(account, datacite, platform, store, client, clock, _process_name(), **others)
+        parts = Parts(account, datacite, platform, store, client, clock, _process_name(), settings.brake, **others)
         yield parts, prepare(parts)
     finally:
         client.close()
@@ -197,7 +201,9 @@ def prepare(parts: Parts) -> Limiter:
     return limiter
 
 
-def one_pass(parts: Parts, limiter: Limiter, *, full: bool, accept_missing: bool = False) -> Report:
+def one_pass(
+    parts: Parts, limiter: Limiter, *, full: bool, accept_missing: bool = False, accept_changes: bool = False
+) -> Report:
     """Scan one account and send until nothing is due.
 
     Args:
@@ -205,30 +211,39 @@ def one_pass(parts: Parts, limiter: Limiter, *, full: bool, accept_missing: bool
         limiter: Where its slots come from (see ``prepare``).
         full: Look at every record; otherwise at those whose timestamps moved, where the platform can tell
             and an earlier full scan left a watermark.
-        accept_missing: Go on although half of the records, or all, are missing.
+        accept_missing: Go on although many records, half of them, or all, are gone.
+        accept_changes: Go on although unusually many DOIs would change.
 
     Raises:
         SyncdError: The pass could not go on; what was settled until then stays.
     """
-    counts = scan(parts, full=full, accept_missing=accept_missing)
+    counts = scan(parts, full=full, accept_missing=accept_missing, accept_changes=accept_changes)
     return Report(parts.account.id, counts, send(parts, limiter))
 
 
-def scan(parts: Parts, *, full: bool, accept_missing: bool = False) -> ScanCounts:
-    """The first half: note what differs."""
+def scan(parts: Parts, *, full: bool, accept_missing: bool = False, accept_changes: bool = False) -> ScanCounts:
+    """The first half: note what differs; when it would change too much, the account waits for a person."""
     account, platform, runs = parts.account, parts.platform, parts.store.runs
     since = runs.watermark(account.id)
     full = full or since is None or not platform.finds_changes
-    look = Scan(account, platform, parts.store, parts.clock)
+    look = Scan(account, platform, parts.store, parts.clock, parts.brake)
     parts.tell(look.counts)
     run = runs.begin(account.id, FULL if full else CHANGED, at_once=full)
     result, watermark = "failed", None
     try:
         if look.run(
-            full=full, since=since, holder=parts.process, accept_missing=accept_missing, stopping=parts.stopping
-        ):
+            full=full, since=since, holder=parts.process, accept_missing=accept_missing,
+            accept_changes=accept_changes, stopping=parts.stopping,
+        ):  # fmt: skip
             # A quick look that saw nothing keeps the place it began at.
             result, watermark = "done", since if platform.watermark is None else platform.watermark
+            if full:
+                _release_brake(runs, account.id)
+    except SafetyError as refusal:
+        # Whoever sends for this account stops as well, until a scan passes or a person says that it is right.
+        pause = runs.pause(account.id, "brake", f"{refusal.message} → {refusal.hint}", lambda _attempts: None)
+        _log.error("scan.braked", account=account.id, message=refusal.message, since=str(pause.since))
+        raise
     finally:
         # An old watermark is a safe one; it moves before reading again costs much.
         quiet = not look.counts.changed and look.counts.records < _WORTH_A_NEW_PLACE
@@ -270,6 +285,11 @@ def send(parts: Parts, limiter: Limiter) -> SendCounts:
         run.end(result, counts, quiet=idle and result == "done")
     _log.log(logging.DEBUG if idle else logging.INFO, "send.finished", account=parts.account.id, **counts)
     return sender.counts
+
+
+def _release_brake(runs: Runs, account: str) -> None:
+    if any(pause.scope == account and pause.cause == "brake" for pause in runs.pauses(account)):
+        runs.resume(account)
 
 
 def _end_pauses_that_end_by_trying(runs: Runs, account: str) -> None:

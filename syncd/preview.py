@@ -1,12 +1,16 @@
 """What a pass would do, without doing it: no request, and not a row of ours is written."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from syncd.brake import host_of
 from syncd.clock import SystemClock
-from syncd.config import AccountSettings
-from syncd.datacite.request import Delete, Put
+from syncd.config import WINDOW_SECONDS, AccountSettings, Settings
+from syncd.datacite.request import Delete, Put, Write
+from syncd.errors import SafetyError
 from syncd.model import Desired, Held, Problem, State
 from syncd.plan import Nothing, Policy, next_step
 from syncd.platforms import Platform
@@ -17,6 +21,9 @@ from syncd.store.facts import GONE_DIGEST, Stored
 ACTIONS = ("create", "publish", "update", "hide", "delete", "set aside", "foreign")
 """What can be planned; the last two cost no request."""
 
+_FREE = ("set aside", "foreign")
+_CHECKSUM_DIGITS = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -25,40 +32,165 @@ class Planned:
     Attributes:
         attributes: Which attributes the request carries.
         bytes: The size of its body.
+        host: The host of the landing page, where the request carries one.
+        digest: Of the request; another request has another one.
+        values: What the attributes are to become.
+        before: What DataCite holds of them now, where somebody asked (``--remote``).
     """
 
     doi: str
     action: str
     reason: str
-    attributes: list[str] = field(default_factory=list)
+    attributes: Sequence[str] = ()
     bytes: int = 0
+    host: str | None = None
+    digest: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] | None = None
+
+    @property
+    def costs(self) -> bool:
+        """Whether a request would be sent."""
+        return self.action not in _FREE
 
     def as_json(self) -> dict[str, Any]:
         """For ``plan --json``."""
-        return asdict(self)
+        document: dict[str, Any] = {
+            "doi": self.doi, "action": self.action, "reason": self.reason, "attributes": list(self.attributes),
+            "bytes": self.bytes,
+        }  # fmt: skip
+        if self.before is not None:
+            document["changes"] = {
+                name: {"before": self.before.get(name), "after": self.values.get(name)} for name in self.attributes
+            }
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """DOIs that are in for the same.
+
+    Attributes:
+        what: The change in a few words.
+        examples: Some of them.
+    """
+
+    action: str
+    what: str
+    count: int
+    bytes: int
+    examples: Sequence[Planned]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one pass over an account would do.
+
+    Attributes:
+        unchanged: DOIs that would be left as they are, because they are as they should be.
+        excluded: DOIs that an operator took out.
+        refusal: Why a pass would stop before it begins, with the command that lets it pass; empty when it would not.
+        seconds: How long sending takes at the configured ceiling.
+    """
+
+    account: str
+    planned: Sequence[Planned]
+    unchanged: int
+    excluded: int
+    refusal: str
+    seconds: float
+
+    @property
+    def requests(self) -> int:
+        """How many requests it costs."""
+        return sum(one.costs for one in self.planned)
+
+    @property
+    def bytes(self) -> int:
+        """The size of their bodies."""
+        return sum(one.bytes for one in self.planned)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """DOIs by action."""
+        found = Counter(one.action for one in self.planned)
+        return {action: found[action] for action in ACTIONS if found[action]}
+
+    @property
+    def checksum(self) -> str:
+        """The same for the same requests in any order; it no longer holds when one of them is another one."""
+        lines = sorted(f"{one.doi} {one.action} {one.digest}" for one in self.planned)
+        return hashlib.sha256("\n".join([self.account, *lines]).encode()).hexdigest()[:_CHECKSUM_DIGITS]
+
+    def groups(self, examples: int = 3) -> list[Group]:
+        """Equal changes together, by action, the largest first."""
+        found: dict[tuple[str, str], list[Planned]] = {}
+        for one in self.planned:
+            found.setdefault((one.action, _what(one)), []).append(one)
+        groups = [
+            Group(action, what, len(members), sum(one.bytes for one in members), members[:examples])
+            for (action, what), members in found.items()
+        ]
+        return sorted(groups, key=lambda group: (ACTIONS.index(group.action), -group.count, group.what))
+
+
+def _what(one: Planned) -> str:
+    """What a change has in common with others: never a value that only one DOI has."""
+    if not one.costs:
+        return one.reason.split(":")[0]
+    if one.action == "create" or not one.attributes:
+        return one.reason
+    names = [name for name in one.attributes if name != "url"]
+    parts = [", ".join(names)] if names else []
+    if "url" in one.attributes:
+        before = host_of((one.before or {}).get("url"))
+        moved = f"from {before} to {one.host}" if before and before != one.host else f"at {one.host}"
+        parts.append(f"landing page {moved}")
+    return f"{one.reason}: {'; '.join(parts)}"
 
 
 def preview(
-    account: AccountSettings, platform: Platform, store: Store, *, host: str, accept_missing: bool = False
-) -> Iterator[Planned]:
-    """Every DOI that a full pass would send something for, or set aside.
-
-    Raises:
-        SafetyError: Where the pass would stop for the same reason.
-    """
+    settings: Settings, account: AccountSettings, platform: Platform, store: Store, *, accept_missing: bool = False
+) -> Plan:
+    """Every DOI that a full pass would send something for, or set aside."""
     policy = Policy(account.source.withdrawn_drafts == "keep", account.source.hide_reason)
+    store.bindings.check(account.id, settings.datacite.base_url, platform.identity)
+    scan = Scan(account, platform, store, SystemClock(), settings.brake)
+    planned: list[Planned] = []
     seen: set[str] = set()
-    store.bindings.check(account.id, host, platform.identity)
-    scan = Scan(account, platform, store, SystemClock())
     for findings in scan.differences(full=True):
-        if not accept_missing:
-            scan.refuse_an_emptied_source(findings)
+        scan.weigh(findings)
         held = store.dois.held(account.id, [one.note.doi for one in findings])
         for finding in findings:
             seen.add(finding.note.doi)
-            planned = _of_finding(finding, held.get(finding.note.doi, Held()), policy, account)
-            if planned is not None:
-                yield planned
+            one = _of_finding(finding, held.get(finding.note.doi, Held()), policy, account)
+            if one is not None:
+                planned.append(one)
+    planned += _waiting(account, platform, store, policy, seen)
+    found = store.reading.sum(account.id)
+    requests = sum(one.costs for one in planned)
+    return Plan(
+        account=account.id,
+        planned=planned,
+        unchanged=scan.counts.untouched + scan.counts.touched - sum(one.doi not in seen for one in planned),
+        excluded=found.excluded,
+        refusal=_refusal(scan, accept_missing=accept_missing),
+        seconds=requests / settings.datacite.slots * WINDOW_SECONDS,
+    )
+
+
+def _refusal(scan: Scan, *, accept_missing: bool) -> str:
+    try:
+        scan.refuse_harm(accept_missing=accept_missing, accept_changes=False)
+    except SafetyError as refusal:
+        return f"{refusal.message} ({refusal.hint})"
+    return ""
+
+
+def _waiting(
+    account: AccountSettings, platform: Platform, store: Store, policy: Policy, seen: set[str]
+) -> Iterator[Planned]:
+    """What is pending although the scan found nothing new."""
     for page in store.dois.pending(account.id):
         waiting = [one for one in page if one.doi not in seen]
         held = store.dois.held(account.id, [one.doi for one in waiting])
@@ -104,8 +236,17 @@ def planned_step(desired: Desired, held: Held, policy: Policy, account: AccountS
     if isinstance(step, Problem):
         return Planned(desired.doi, "set aside", f"{step.cause}: {step}")
     if isinstance(step, Delete):
-        return Planned(desired.doi, "delete", step.reason)
-    return Planned(desired.doi, _word(step, held), step.reason, sorted(step.attributes), len(step.body()))
+        return Planned(desired.doi, "delete", step.reason, digest=_digest(step))
+    host = host_of(step.attributes.get("url"))
+    attributes = sorted(step.attributes)
+    body = step.body()
+    return Planned(
+        desired.doi, _word(step, held), step.reason, attributes, len(body), host, _digest(step), step.attributes
+    )
+
+
+def _digest(step: Write) -> str:
+    return hashlib.sha256(step.method.encode() + step.body()).hexdigest()
 
 
 def _word(step: Put, held: Held) -> str:

@@ -11,9 +11,10 @@ from datetime import timedelta
 
 import structlog
 
+from syncd.brake import Impact, emptied, host_of, judge, known
 from syncd.causes import CAUSES
 from syncd.clock import Clock
-from syncd.config import AccountSettings
+from syncd.config import USUAL, AccountSettings, BrakeSettings
 from syncd.datacite.validation import doi_problem, looks_like_doi, owned
 from syncd.errors import BusyError, SafetyError
 from syncd.model import Desired, Problem, Row, State
@@ -23,7 +24,7 @@ from syncd.store.facts import FOREIGN, GONE_DIGEST, LANE_BACKFILL, LANE_STATE, L
 
 _log = structlog.get_logger()
 _LEASE = timedelta(minutes=2)
-_HALF_GONE_FROM = 3
+_HELD_BACK = 1000
 _NOTES_AT_ONCE = 1000
 _MASS_FROM = 300
 DUPLICATE = "doi_duplicate"
@@ -55,6 +56,14 @@ class Finding:
             == (note.desired_digest, note.record_key, note.standing, None)
         )
 
+    @property
+    def weighs(self) -> bool:
+        """Whether something would change for a DOI that DataCite has, or rightly has not, because of us."""
+        same = self.note.quarantine is None and self.stored is not None and (
+            self.note.desired_digest == self.stored.synced_digest
+        )  # fmt: skip
+        return known(self.stored) and not self.same_content and not same and self.note.standing is None
+
 
 @dataclass
 class ScanCounts:
@@ -72,28 +81,49 @@ class ScanCounts:
 class Scan:
     """One look at a platform's records."""
 
-    def __init__(self, account: AccountSettings, platform: Platform, store: Store, clock: Clock) -> None:
+    def __init__(
+        self,
+        account: AccountSettings,
+        platform: Platform,
+        store: Store,
+        clock: Clock,
+        limits: BrakeSettings = USUAL,
+    ) -> None:
         self._account = account
+        self._limits = limits
         self._clock = clock
         self._leased_at = 0.0
         self._platform = platform
         self._store = store
         self.counts = ScanCounts()
+        self.impact = Impact(0)
+        self._hosts: frozenset[str] = frozenset()
         self._seen = _Seen(0)
         self._found = 0
+        self._noted = 0
+        self._new_hosts: set[str] = set()
 
-    def differences(self, *, full: bool, since: object = None) -> Iterator[list[Finding]]:
+    def differences(self, *, full: bool, since: object = None, again: bool = False) -> Iterator[list[Finding]]:
         """What differs, page by page; nothing is written.
 
         Args:
             full: Look at all records, and so find the ones that are gone as well.
             since: Otherwise: the watermark from which changes are asked for.
+            again: The same look once more, which is not counted.
         """
+        if again:
+            counted, self.counts = self.counts, ScanCounts()
+            yield from self.differences(full=full, since=since)
+            self.counts = counted
+            return
+        self._found = 0
         pages = self._platform.all() if full else self._platform.changed(since)
         if full:
             self._seen = _Seen(self._store.dois.highest_id(self._account.id))
         for page in pages:
-            yield self._examine(page)
+            findings = self._examine(page)
+            self._count(findings)
+            yield findings
         if full:
             yield from self._gone()
 
@@ -104,13 +134,14 @@ class Scan:
         since: object,
         holder: str,
         accept_missing: bool,
+        accept_changes: bool = False,
         stopping: Callable[[], bool] = lambda: False,
     ) -> bool:
         """Note everything that differs; False when the program is to stop before the end.
 
         Raises:
             BusyError: Another process scans this account.
-            SafetyError: The platform suddenly has no records, or half of them are missing.
+            SafetyError: The platform suddenly has no records, or so much would change that a person has to look.
         """
         lease = f"scan:{self._account.id}"
         runs = self._store.runs
@@ -120,17 +151,75 @@ class Scan:
         if not runs.take_lease(lease, holder, _LEASE):
             raise BusyError(f"another process scans {self._account.id} now", hint="try again in a few minutes")
         try:
-            for findings in self.differences(full=full, since=since):
-                if not accept_missing:
-                    self.refuse_an_emptied_source(findings)
-                if not self._keep(lease, holder):
-                    raise BusyError(f"the lease of this scan of {self._account.id} was lost", hint="run it again")
+            held_back = self._look(full=full, since=since, lease=lease, holder=holder, stopping=stopping)
+            if held_back is None:
+                return False
+            self.refuse_harm(accept_missing=accept_missing, accept_changes=accept_changes)
+            pages = [held_back] if held_back else self.differences(full=full, since=since, again=True)
+            for findings in pages:
+                self._stay(lease, holder)
                 self._note(findings)
                 if stopping():
                     return False
+            self._remember_hosts()
             return True
         finally:
             runs.release_lease(lease, holder)
+
+    def _look(
+        self, *, full: bool, since: object, lease: str, holder: str, stopping: Callable[[], bool]
+    ) -> list[Finding] | None:
+        """Note what is new at once, and count what would change at DataCite: that waits for the brake's word.
+
+        Returns:
+            The findings that were held back, empty when they are too many to keep: then they are to be looked for
+            again; None when the program is to stop.
+        """
+        held_back: list[Finding] = []
+        too_many = False
+        for findings in self.differences(full=full, since=since):
+            self._stay(lease, holder)
+            self.weigh(findings)
+            waiting = [one for one in findings if one.weighs]
+            self._note([one for one in findings if not one.weighs])
+            too_many = too_many or len(held_back) + len(waiting) > _HELD_BACK
+            held_back = [] if too_many else held_back + waiting
+            if stopping():
+                return None
+        return held_back
+
+    def weigh(self, findings: Sequence[Finding]) -> None:
+        """Add what these findings would change at DataCite to ``impact``."""
+        heavy = [one for one in findings if one.weighs]
+        if not heavy:
+            return
+        if not self.impact.known:
+            self.impact.known = self._store.dois.known(self._account.id)
+            self._hosts = self._store.bindings.hosts(self._account.id)
+        held = self._store.dois.held(self._account.id, [one.note.doi for one in heavy])
+        for one in heavy:
+            if one.stored is not None:
+                digests = held[one.note.doi].digests if one.note.doi in held else None
+                self.impact.add(one.note, one.stored, one.desired, digests, self._hosts)
+
+    def refuse_harm(self, *, accept_missing: bool, accept_changes: bool) -> None:
+        """Stop before anything is noted that would change more at DataCite than is usual.
+
+        Raises:
+            SafetyError: A person has to look first.
+        """
+        refusal = None if accept_missing else emptied(self.counts.gone, self._found)
+        refusal = refusal or judge(self.impact, self._limits, missing=accept_missing, changes=accept_changes)
+        if refusal is not None:
+            account = self._account.id
+            raise SafetyError(
+                f"{account}: {refusal.words}: nothing is sent",
+                hint=f"syncd plan shows it; if it is right: syncd sync --account {account} {refusal.option}",
+            )
+
+    def _remember_hosts(self) -> None:
+        if self._new_hosts:
+            self._store.bindings.remember_hosts(self._account.id, self._new_hosts)
 
     def _nothing_new(self, since: object) -> bool:
         look = Scan(self._account, self._platform, self._store, self._clock)
@@ -139,12 +228,17 @@ class Scan:
         self.counts.records = self.counts.untouched = look.counts.records
         return True
 
-    def _keep(self, lease: str, holder: str) -> bool:
-        """Stay the only one, without a write for every page."""
+    def _stay(self, lease: str, holder: str) -> None:
+        """Stay the only one, without a write for every page.
+
+        Raises:
+            BusyError: Another process scans this account now.
+        """
         if self._clock.monotonic() - self._leased_at < _LEASE.total_seconds() / 4:
-            return True
+            return
         self._leased_at = self._clock.monotonic()
-        return self._store.runs.take_lease(lease, holder, _LEASE)
+        if not self._store.runs.take_lease(lease, holder, _LEASE):
+            raise BusyError(f"the lease of this scan of {self._account.id} was lost", hint="run it again")
 
     def _examine(self, page: Sequence[Row]) -> list[Finding]:
         self.counts.records += len(page)
@@ -219,30 +313,20 @@ class Scan:
     def _ours(self) -> Iterator[Sequence[int]]:
         return self._store.dois.present(self._account.id, self._seen.highest)
 
-    def refuse_an_emptied_source(self, findings: Sequence[Finding]) -> None:
-        """Stop when the records that are missing are all, or more than those that are there.
-
-        Raises:
-            SafetyError: They are.
-        """
-        if not findings or not findings[0].note.gone:
-            return
-        # Counted are DOIs that we knew: rows that lost their DOI, or have another, are not "there".
-        gone, found = self.counts.gone, self._found
-        if found == 0 or (gone >= _HALF_GONE_FROM and gone > found):
-            raise SafetyError(
-                f"{gone} DOIs of {self._account.id} are missing from the platform and {found} are there:"
-                " nothing is hidden, nothing is sent",
-                hint="if they were really removed: syncd sync --accept-missing",
-            )
+    def _count(self, findings: Sequence[Finding]) -> None:
+        changed = [one for one in findings if not one.same_content]
+        self.counts.touched += len(findings) - len(changed)
+        self.counts.changed += sum(not one.note.gone for one in changed)
+        self.counts.set_aside += sum(one.note.quarantine is not None for one in changed)
+        self._new_hosts |= {
+            host for one in changed if one.desired and (host := host_of(one.desired.attributes.get("url")))
+        }
 
     def _note(self, findings: Sequence[Finding]) -> None:
         touched = [one for one in findings if one.same_content]
         changed = [one for one in findings if not one.same_content]
-        changed = [_in_lane(one, self.counts.changed + number) for number, one in enumerate(changed)]
-        self.counts.touched += len(touched)
-        self.counts.changed += sum(not one.note.gone for one in changed)
-        self.counts.set_aside += sum(one.note.quarantine is not None for one in changed)
+        changed = [_in_lane(one, self._noted + number) for number, one in enumerate(changed)]
+        self._noted += len(changed)
         strangers = [
             one.stored.id for one in changed if one.note.gone and one.stored and one.stored.standing == FOREIGN
         ]

@@ -265,7 +265,7 @@ def test_no_harm_an_emptied_source_stops_the_run(site: Site) -> None:
     site.requests.clear()
     site.remove(1)
 
-    with pytest.raises(SafetyError, match="1 DOIs of DATACITE.DEMO are missing"):
+    with pytest.raises(SafetyError, match="DATACITE.DEMO: 1 DOIs are missing"):
         site.sync()
 
     assert site.requests == []

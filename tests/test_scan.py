@@ -93,7 +93,7 @@ def test_the_plan_writes_nothing_and_sends_nothing(site: Site) -> None:
     platform = SqlPlatform(settings.accounts[0], SystemClock())
     before = _everything(site)
 
-    planned = {one.doi: one for one in preview(settings.accounts[0], platform, site.store, host=site.sandbox.address)}
+    planned = {one.doi: one for one in preview(settings, settings.accounts[0], platform, site.store).planned}
 
     platform.close()
     assert _everything(site) == before
@@ -122,7 +122,7 @@ def test_the_plan_says_what_the_pass_then_does(site: Site) -> None:
     platform = SqlPlatform(settings.accounts[0], SystemClock())
     planned = sorted(
         (one.doi, one.attributes, one.bytes)
-        for one in preview(settings.accounts[0], platform, site.store, host=site.sandbox.address)
+        for one in preview(settings, settings.accounts[0], platform, site.store).planned
     )
     platform.close()
     site.requests.clear()
@@ -144,7 +144,7 @@ def test_the_plan_sets_aside_what_the_pass_would_for_its_size(site: Site) -> Non
     settings = site.settings
     platform = SqlPlatform(settings.accounts[0], SystemClock())
 
-    (planned,) = preview(settings.accounts[0], platform, site.store, host=site.sandbox.address)
+    (planned,) = preview(settings, settings.accounts[0], platform, site.store).planned
 
     platform.close()
     site.sync()

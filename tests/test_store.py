@@ -134,6 +134,19 @@ def test_a_note_made_while_a_request_was_on_its_way_keeps_the_doi_pending(store:
     assert (found["bucket"], found["desired_digest"], found["synced_digest"]) == ("pending", "v1:newer", "v1:a")
 
 
+def test_a_refusal_of_what_a_scan_noted_meanwhile_is_a_refusal(store: Store) -> None:
+    add(store, note(1))
+    one = claim(store)
+    assert one is not None
+    add(store, note(1, "v1:newer"))
+    read_again = replace(done(one), synced_digest=None, desired_digest="v1:newer", quarantine=True)
+
+    store.claims.settle(one, replace(read_again, failed=Failed("refused", "no")))
+
+    assert claim(store) is None
+    assert bucket(store, 1) == "quarantined"
+
+
 def test_quarantine_lasts_until_the_content_differs(store: Store) -> None:
     add(store, note(1))
     one = claim(store)

@@ -15,7 +15,7 @@ COMMANDS = {
     "init": ("setup", "Write a commented configuration from a database."),
     "check-config": ("setup", "Check the configuration offline, all mistakes at once."),
     "adopt": ("comparing", "Take over what DataCite holds already, without a write."),
-    "plan": ("passes", "Show what a pass would send, and send nothing."),
+    "plan": ("planning", "Show what a pass would send, and send nothing."),
     "sync": ("passes", "One pass: scan the platform, then send until nothing is due."),
     "audit": ("comparing", "Compare every DOI with what DataCite holds now."),
     "status": ("looking", "Where every DOI stands, and what is paused."),

@@ -100,8 +100,12 @@ _MARK_UNSURE = (
 _RELEASE = update(doi).where(_OURS).values(claim_owner=null(), claim_until=null())
 
 _NOW = bindparam("now", type_=UtcDateTime)
-# If a scan noted another content since the claim, the scan's word stands, and the row is pending for it.
-_UNCHANGED = doi.c.desired_digest.is_not_distinct_from(bindparam("claimed_digest", type_=Text))
+# If a scan noted another content since the claim than the worker read, the scan's word stands, and the row is
+# pending for it.
+_UNCHANGED = or_(
+    doi.c.desired_digest.is_not_distinct_from(bindparam("claimed_digest", type_=Text)),
+    doi.c.desired_digest == bindparam("new_desired_digest", type_=Text),
+)
 
 
 def _new(name: str) -> Any:

@@ -44,6 +44,13 @@ class Dois:
         with self._database.reading() as connection:
             return {row.doi: held_of(row) for row in connection.execute(query)}
 
+    def known(self, account: str) -> int:
+        """How many DOIs DataCite has, or rightly has not, because of us."""
+        because_of_us = or_(doi.c.synced_digest.is_not(None), doi.c.synced_state != State.NONE)
+        query = select(func.count()).where(doi.c.account == account, doi.c.standing.is_(None), because_of_us)
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one()
+
     def pending(self, account: str, page_size: int = 1000) -> Iterator[list[Stored]]:
         """The rows that are to be sent, in pages, whether due now or later."""
         after = 0

@@ -146,7 +146,7 @@ class Process:
             self.client = Plain(wire, self, account.id, secret)
         self.platform = VirtualPlatform(open_platform(account, self), self)
         self.parts = cycle.Parts(
-            account, datacite, self.platform, self.store, self.client, self, name, chance=chance.random,
+            account, datacite, self.platform, self.store, self.client, self, name, settings.brake, chance=chance.random,
             together=self._together,
         )  # fmt: skip
 
@@ -219,13 +219,13 @@ class Process:
                 last_full = time.now
             self.give_way(poll)
 
-    def one_pass(self, *, full: bool, accept_missing: bool = False) -> bool:
+    def one_pass(self, *, full: bool, accept: bool = False) -> bool:
         """A pass, and whether it looked at everything and came to its end."""
         try:
             if self.limiter is None:
                 self.limiter = cycle.prepare(self.parts)
             try:
-                cycle.scan(self.parts, full=full, accept_missing=accept_missing)
+                cycle.scan(self.parts, full=full, accept_missing=accept, accept_changes=accept)
             except BusyError:
                 full = False
             cycle.send(self.parts, self.limiter)

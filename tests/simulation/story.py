@@ -203,7 +203,7 @@ class Story:
         def work() -> None:
             process.store.runs.end_wait([pause.scope for pause in process.store.runs.pauses()])
             for _ in range(QUIET_ROUNDS):
-                finished = process.one_pass(full=True, accept_missing=True)
+                finished = process.one_pass(full=True, accept=True)
                 found = process.store.reading.sum("DATACITE.DEMO")
                 if finished and not found.pending and not process.store.runs.pauses():
                     break
@@ -339,6 +339,9 @@ host = "http://127.0.0.1:1"
 requests_per_window = {self.slots}
 request_timeout = "30s"
 workers = {self.chance.choice([1, 2, 3])}
+[brake]
+changed = {30 if self.seed % 10 == 7 else 100}
+hidden = {5 if self.seed % 10 == 7 else 100}
 [[accounts]]
 id = "DATACITE.DEMO"
 password = "demo"

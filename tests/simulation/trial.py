@@ -34,6 +34,7 @@ class Trial(Story):
         self.fate: Fate = lambda _request: None
         self.network = FatefulNetwork(self.time, self.sandbox, self.network.chance, trial=self)
         self.requests: list[Request] = []
+        self.looking = False
         self.process = Process("trial", self.machine, self.settings, self.network, self.chance, whole=False)
         for number in (1, 2):
             self.put(number)
@@ -50,7 +51,7 @@ class Trial(Story):
         def work() -> None:
             try:
                 while self.time.now < end:
-                    self.process.one_pass(full=True, accept_missing=True)
+                    self.process.one_pass(full=True, accept=True)
                     self.process.give_way(min(self._until_something_is_due(), max(0.0, end - self.time.now)))
             except Killed:
                 return
@@ -61,9 +62,11 @@ class Trial(Story):
 
     def _until_something_is_due(self) -> float:
         connection = shared_connection(self.process.store.database.engine)
+        self.looking = True  # these are not the program's statements
         with connection.begin():
             ends = connection.execute(select(func.min(pause.c.until))).scalar_one()
             rows = connection.execute(select(doi.c.next_try_at, doi.c.unsure_since).where(PENDING)).all()
+        self.looking = False
         grace = timedelta(seconds=self.settings.datacite.grace)
         now = self.process.now()
         due = [max(next_try or now, unsure + grace if unsure else now) for next_try, unsure in rows]
