@@ -157,7 +157,7 @@ def opened(
     client = Client(datacite.base_url, account.id, secret, datacite.contact, datacite.request_timeout)
     try:
         if rebind:
-            store.bindings.rebind(account.id, datacite.base_url, platform.identity)
+            store.bindings.rebind(account.id, datacite.base_url, platform.identity())
         parts = Parts(account, datacite, platform, store, client, clock, _process_name(), settings.brake, **others)
         yield parts, prepare(parts)
     finally:
@@ -195,7 +195,7 @@ def prepare(parts: Parts) -> Limiter:
     Raises:
         SafetyError: The state was made with another DataCite or another platform database.
     """
-    parts.store.bindings.bind(parts.account.id, parts.datacite.base_url, parts.platform.identity)
+    parts.store.bindings.bind(parts.account.id, parts.datacite.base_url, parts.platform.identity())
     limiter = Limiter(parts.store.slots, parts.datacite, parts.clock)
     limiter.prepare()
     return limiter

@@ -154,7 +154,7 @@ def preview(
 ) -> Plan:
     """Every DOI that a full pass would send something for, or set aside."""
     policy = Policy(account.source.withdrawn_drafts == "keep", account.source.hide_reason)
-    store.bindings.check(account.id, settings.datacite.base_url, platform.identity)
+    store.bindings.check(account.id, settings.datacite.base_url, platform.identity())
     scan = Scan(account, platform, store, SystemClock(), settings.brake)
     planned: list[Planned] = []
     seen: set[str] = set()

@@ -51,6 +51,7 @@ class Site:
         self.state_url = state_url
         self.engine = create_engine(platform_url)
         self.grace = "0s"
+        self.more = ""
         self.execute(
             "CREATE TABLE record (id INTEGER PRIMARY KEY, doi VARCHAR(300), status VARCHAR(30), url VARCHAR(300),"
             " metadata TEXT, modified VARCHAR(30))"
@@ -59,7 +60,7 @@ class Site:
         schema.upgrade(self.store.database)
         if adopted:
             platform = open_platform(self.settings.accounts[0])
-            self.store.bindings.bind(account, sandbox.address, platform.identity)
+            self.store.bindings.bind(account, sandbox.address, platform.identity())
             self.store.bindings.mark_adopted(account)
             platform.close()
 
@@ -84,6 +85,7 @@ host = "{self.sandbox.address}"
 grace = "{self.grace}"
 request_timeout = "5s"
 workers = 4
+{self.more}
 [[accounts]]
 id = "{self.account}"
 password = "demo"

@@ -323,3 +323,15 @@ def _since(thing: Thing) -> Any:
         return "2025-01-01 00:00:00"
     zone = "+00:00" if thing.kind == "postgresql" else ""
     return {"datetime": f"2025-01-01T00:00:00{zone}"}
+
+
+def test_a_database_is_known_by_more_than_its_address(thing: Thing, database: Callable[[str], str]) -> None:
+    """A restored copy behind the same address is another database."""
+    mine = thing.platform().identity()
+    other = Thing(database(thing.kind), thing.kind).platform().identity()
+
+    assert mine == thing.platform().identity()
+    assert mine != other
+    assert "@" not in mine
+    if thing.kind != "sqlite":
+        assert len(mine.split("#")[1]) > 10

@@ -41,7 +41,6 @@ class Platform(Protocol):
     def map(self, row: Row) -> Desired | Problem:
         """What DataCite should hold for this row. Pure: reads nothing but the row."""
 
-    @property
     def identity(self) -> str:
         """Which database this is, without a password: what the state is bound to."""
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
+from syncd.config import is_loopback
 from syncd.errors import ConfigurationError
 from syncd.logs import without_password
 
@@ -99,3 +100,33 @@ def _mysql(timeout: float) -> _Listener:
         connection.commit()
 
     return prepare
+
+
+def identity(engine: Engine) -> str:
+    """Which database this is: its address without user and password, and what a copy elsewhere would not share.
+
+    Behind one address a PostgreSQL cluster and its standbys have one identifier, a restored dump has another.
+    MySQL's and MariaDB's servers each have their own, so it says something only where the address is this machine.
+
+    Raises:
+        SQLAlchemyError: The database cannot be asked.
+    """
+    address = engine.url.set(username=None, password=None, query={}, drivername=engine.url.get_backend_name())
+    own = ""
+    if engine.dialect.name == "postgresql":
+        cluster = _first(engine, "SELECT system_identifier FROM pg_control_system()")
+        database = _first(engine, "SELECT oid FROM pg_database WHERE datname = current_database()")
+        own = f"{cluster}:{database}"
+    elif engine.dialect.name in ("mysql", "mariadb") and is_loopback(engine.url.host or "localhost"):
+        own = _first(engine, "SHOW VARIABLES WHERE variable_name IN ('server_uid', 'server_uuid')", column=1)
+    return address.render_as_string() + (f"#{own}" if own.strip(":") else "")
+
+
+def _first(engine: Engine, query: str, column: int = 0) -> str:
+    """One value; empty when the account may not ask for it."""
+    with engine.connect() as connection:
+        try:
+            row = connection.execute(text(query)).first()
+        except ProgrammingError:
+            return ""
+    return "" if row is None else str(row[column])

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from syncd import __version__
@@ -23,7 +22,7 @@ from syncd.errors import ConfigurationError, PlatformError
 from syncd.logs import without_password
 from syncd.model import Desired, Problem, Row, State, doi_name
 from syncd.platforms import mapping, watermark
-from syncd.platforms.connection import open_engine
+from syncd.platforms.connection import identity, open_engine
 
 _KEY = "record_key"  # not "key", which MySQL reserves
 _NEEDED = (_KEY, "doi")
@@ -48,11 +47,12 @@ class SqlPlatform:
         self._marks: Any = None
         self._began = self._clock.monotonic()
 
-    @property
     def identity(self) -> str:
-        """The database's address without user and password."""
-        url = make_url(self._source.url).set(username=None, password=None, query={})
-        return url.render_as_string()
+        """The database's address without user and password, and its server's own name for itself."""
+        try:
+            return identity(self._engine)
+        except SQLAlchemyError as error:
+            raise _explained(error, f"the question which database feeds {self._account.id}") from error
 
     @property
     def finds_changes(self) -> bool:

@@ -97,9 +97,8 @@ class VirtualPlatform:
     def watermark(self) -> Any:
         return self._platform.watermark
 
-    @property
     def identity(self) -> str:
-        return self._platform.identity
+        return self._platform.identity()
 
     def one(self, key: str) -> Row | None:
         self._process.read_platform()
