@@ -111,13 +111,14 @@ def identity(engine: Engine) -> str:
     Raises:
         SQLAlchemyError: The database cannot be asked.
     """
-    address = engine.url.set(username=None, password=None, query={}, drivername=engine.url.get_backend_name())
+    url = engine.url
+    address = URL.create(url.get_backend_name(), host=url.host, port=url.port, database=url.database)
     own = ""
     if engine.dialect.name == "postgresql":
         cluster = _first(engine, "SELECT system_identifier FROM pg_control_system()")
         database = _first(engine, "SELECT oid FROM pg_database WHERE datname = current_database()")
         own = f"{cluster}:{database}"
-    elif engine.dialect.name in ("mysql", "mariadb") and is_loopback(engine.url.host or "localhost"):
+    elif engine.dialect.name in ("mysql", "mariadb") and is_loopback(url.host or "localhost"):
         own = _first(engine, "SHOW VARIABLES WHERE variable_name IN ('server_uid', 'server_uuid')", column=1)
     return address.render_as_string() + (f"#{own}" if own.strip(":") else "")
 
