@@ -11,7 +11,7 @@ from syncd.clock import SystemClock
 from syncd.config import WINDOW_SECONDS, AccountSettings, Settings
 from syncd.datacite.request import Delete, Put, Write
 from syncd.errors import SafetyError
-from syncd.model import Desired, Held, Problem, State
+from syncd.model import MANAGED_ATTRIBUTES, Desired, Held, Problem, State
 from syncd.plan import Nothing, Policy, next_step
 from syncd.platforms import Platform
 from syncd.scan import Finding, Scan
@@ -141,6 +141,8 @@ def _what(one: Planned) -> str:
     if one.action == "create" or not one.attributes:
         return one.reason
     names = [name for name in one.attributes if name != "url"]
+    if len(one.attributes) == len(MANAGED_ATTRIBUTES):
+        names = ["the complete record"]
     parts = [", ".join(names)] if names else []
     if "url" in one.attributes:
         before = host_of((one.before or {}).get("url"))

@@ -28,7 +28,7 @@ from syncd.store.facts import GONE_DIGEST, LANE_BACKFILL, Claim, Failed
 from syncd.store.runs import HOST, Pause
 
 _log = structlog.get_logger()
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS, _PATIENCE_OF_MASS_SECONDS = 30.0, 2.0
 _MARGIN_SECONDS = 30.0
 _FAILURES_TO_PAUSE = 3
 _UNREADABLE_TO_STOP = 5
@@ -166,7 +166,9 @@ class Sender:
         sent = False
         try:
             mass = claim.lane == LANE_BACKFILL
-            with self._limiter.slot(mass=mass, patience=_PATIENCE_SECONDS) as slot:
+            # Whoever waits long for a slot of mass work is not there for what is urgent.
+            patience = _PATIENCE_OF_MASS_SECONDS if mass else _PATIENCE_SECONDS
+            with self._limiter.slot(mass=mass, patience=patience) as slot:
                 if slot is None or self.counts.halted:
                     self._store.claims.release(claim)
                     return True

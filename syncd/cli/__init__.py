@@ -17,6 +17,7 @@ COMMANDS = {
     "adopt": ("comparing", "Take over what DataCite holds already, without a write."),
     "plan": ("planning", "Show what a pass would send, and send nothing."),
     "sync": ("passes", "One pass: scan the platform, then send until nothing is due."),
+    "backfill": ("mass", "Send DOIs once more, complete, behind everything that changes."),
     "audit": ("comparing", "Compare every DOI with what DataCite holds now."),
     "status": ("looking", "Where every DOI stands, and what is paused."),
     "failures": ("looking", "The DOIs that failed, by cause, with what to do next."),

@@ -45,6 +45,14 @@ def ago(moment: datetime | None) -> str:
     return f"{max(0, int(seconds))} s"
 
 
+def duration(seconds: float) -> str:
+    """How long, in one unit."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(1, seconds):.0f} seconds"
+
+
 def _cell(value: object) -> str:
     from rich.markup import escape
 

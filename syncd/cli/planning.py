@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
+from syncd.cli.looking import attribute_names
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
-from syncd.cli.output import console, emit_json, table
+from syncd.cli.output import console, duration, emit_json, table
 from syncd.config import AccountSettings, Settings
 from syncd.cycle import connect, opened
 from syncd.errors import ExitCode
@@ -141,17 +142,18 @@ def as_json(one: Plan) -> dict[str, Any]:
 
 def _summary(one: Plan) -> str:
     counts = ", ".join(f"{count:,} {action}" for action, count in one.counts.items())
-    return (
-        f"{one.account}: {counts}; {one.unchanged:,} unchanged, {one.excluded:,} excluded;"
-        f" {one.requests:,} requests, {one.bytes:,} bytes, {_duration(one.seconds)} at the ceiling"
-    )
+    return f"{counts}; {one.unchanged:,} unchanged, {one.excluded:,} excluded"
+
+
+def _cost(one: Plan) -> str:
+    return f"{one.requests:,} requests, {one.bytes:,} bytes, about {duration(one.seconds)} at the ceiling"
 
 
 def _print_text(one: Plan, *, full: bool) -> None:
     if not one.planned:
         click.echo(f"{one.account}: nothing to do, DataCite is up to date as far as known.")
         return
-    click.echo(_summary(one))
+    click.echo(f"{one.account}: {_summary(one)}\n{_cost(one)}")
     if full:
         cells = [(each.action, each.doi, each.reason, _changes(each), each.bytes) for each in one.planned]
         console().print(table(("action", "DOI", "why", "changes", "bytes"), cells, numbers=("bytes",)))
@@ -182,18 +184,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 1] + "…"
 
 
-def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"about {seconds / length:.0f} {unit}"
-    return f"about {max(1, seconds):.0f} seconds"
-
-
 def markdown(plans: Sequence[Plan], *, full: bool) -> str:
     """For an issue or a merge request."""
     lines = []
     for one in plans:
-        lines += [f"## Plan {one.checksum} of {one.account}", "", _escaped(_summary(one)), ""]
+        lines += [f"## Plan {one.checksum} of {one.account}", "", _escaped(f"{_summary(one)}; {_cost(one)}"), ""]
         if one.refusal:
             lines += [f"**A pass would stop:** {_escaped(one.refusal)}", ""]
         lines += ["| action | what | DOIs | bytes | for example |", "|---|---|---:|---:|---|"]
@@ -222,7 +217,7 @@ h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; } .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: anywhere; } .doi { min-width: 11rem; }
 summary { cursor: pointer; padding: .3rem 0; } code { font-size: .92em; }
 .stop { border-left: 4px solid #d33; padding: .5rem 1rem; background: #d331; }
 del { text-decoration: none; opacity: .65; } ins { text-decoration: none; color: var(--mark); }
@@ -241,7 +236,7 @@ def page(plans: Sequence[Plan]) -> str:
 
 def _section(one: Plan) -> str:
     parts = [
-        f"<h2>{html.escape(one.account)}</h2><p>{html.escape(_summary(one))}</p>"
+        f"<h2>{html.escape(one.account)}</h2><p>{html.escape(_summary(one))}<br>{html.escape(_cost(one))}</p>"
         f"<p>Exactly this, or nothing: <code>syncd sync --account {html.escape(one.account)}"
         f" --plan {one.checksum}</code></p>"
     ]
@@ -259,12 +254,13 @@ def _section(one: Plan) -> str:
 
 def _row(one: Planned) -> str:
     if one.before is None:
-        changes = html.escape(", ".join(one.attributes))
+        changes = html.escape(attribute_names(one.attributes))
     else:
         changes = "<br>".join(
             f"{html.escape(name)}: <del>{html.escape(_short(one.before.get(name)))}</del> →"
             f" <ins>{html.escape(_short(one.values.get(name)))}</ins>"
             for name in one.attributes
         )
-    cells = f"<td>{html.escape(one.doi)}</td><td>{html.escape(one.reason)}</td><td>{changes}</td>"
+    cells = f'<td class="doi">{html.escape(one.doi)}</td>'
+    cells += f"<td>{html.escape(one.reason)}</td><td>{changes}</td>"
     return f'<tr>{cells}<td class="n">{one.bytes:,}</td></tr>'

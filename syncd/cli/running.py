@@ -13,7 +13,9 @@ import click
 import structlog
 
 from syncd.audit import AuditCounts
+from syncd.backfill import Progress
 from syncd.cli.options import accounts
+from syncd.cli.output import duration
 from syncd.clock import SystemClock
 from syncd.config import AccountSettings, Settings
 from syncd.cycle import connect
@@ -134,6 +136,13 @@ class Watcher:
             case AuditCounts() as counts:
                 return (
                     f"comparing: {counts.listed:,} DOIs listed, {counts.equal:,} equal, {counts.different:,} different"
+                )
+            case Progress() as progress:
+                ends = progress.seconds_left
+                left = f"{duration(ends)} left" if ends is not None else "no rate yet"
+                return (
+                    f"backfill: {progress.done:,} of {progress.total:,}, {progress.rate:.1f} a second,"
+                    f" {progress.failed:,} failed, {left}"
                 )
             case _:
                 return ""

@@ -27,6 +27,9 @@ class Platform(Protocol):
     def changed(self, since: Any) -> Iterator[list[Row]]:
         """The records whose timestamps moved since a watermark, in pages: quick, but no proof."""
 
+    def matching(self, condition: str) -> Iterator[list[Row]]:
+        """The records that the operator's own SQL condition chooses, in pages."""
+
     @property
     def finds_changes(self) -> bool:
         """Whether ``changed`` can be asked."""

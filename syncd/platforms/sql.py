@@ -26,6 +26,7 @@ from syncd.platforms.connection import identity, open_engine
 
 _KEY = "record_key"  # not "key", which MySQL reserves
 _NEEDED = (_KEY, "doi")
+_PAGES_ITSELF = re.compile(r"(?<!:):after\b")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _SPELLINGS = {"true": ("1",), "false": ("0",), "1": ("true",), "0": ("false",)}
 _SEMANTICS = "1"
@@ -78,6 +79,20 @@ class SqlPlatform:
     def changed(self, since: Any) -> Iterator[list[Row]]:
         """The records that the operator's query finds changed since a watermark."""
         yield from self._pages("changed", {"since": watermark.from_json(since)})
+
+    def matching(self, condition: str) -> Iterator[list[Row]]:
+        """The records of the query ``all`` for which a condition on its columns holds.
+
+        Raises:
+            ConfigurationError: The condition is wrong, or ``all`` pages itself and cannot be narrowed.
+        """
+        if _PAGES_ITSELF.search(self._source.all):
+            raise ConfigurationError(
+                f'the query "all" of {self._account.id} pages itself, so no condition can be put around it',
+                hint="choose with --since or --doi-file instead",
+            )
+        query = f"SELECT * FROM (\n{self._source.all.strip().rstrip(';')}\n) AS chosen WHERE ({condition})"  # noqa: S608
+        yield from self._pages("all", {}, query)
 
     def one(self, key: str) -> Row | None:
         """The record of this key as it is now.
@@ -143,13 +158,14 @@ class SqlPlatform:
         shown = "NULL (call it null)" if value is None else repr(word)
         return Problem("status_unknown", f"the status is {shown}; known are {', '.join(map(repr, sorted(states)))}")
 
-    def _pages(self, name: str, parameters: Mapping[str, Any]) -> Iterator[list[Row]]:
+    def _pages(self, name: str, parameters: Mapping[str, Any], query: str = "") -> Iterator[list[Row]]:
+        query = query or getattr(self._source, name)
         size = self._source.page_size
         after: Any = None
         self._began = self._clock.monotonic()
         while True:
             # One row more than the page, so that a key that stands twice cannot hide at its edge.
-            rows = self._execute(name, *_paged(getattr(self._source, name), parameters, after, size + 1))
+            rows = self._execute(name, *_paged(query, parameters, after, size + 1))
             if not rows:
                 return
             self._check_keys(rows)
@@ -248,7 +264,7 @@ def desired(name: str, state: State, attributes: dict[str, Any]) -> Desired:
 
 def _paged(query: str, parameters: Mapping[str, Any], after: Any, limit: int) -> tuple[str, dict[str, Any]]:
     query = query.strip().rstrip(";")
-    if re.search(r"(?<!:):after\b", query):
+    if _PAGES_ITSELF.search(query):
         return query, {**parameters, "after": after, "limit": limit}
     # The operator's own query, in our own frame: nothing of it comes from outside the configuration file.
     beyond = "" if after is None else "WHERE page.record_key > :after "

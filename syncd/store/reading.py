@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import and_, case, func, select
 
 from syncd.store.database import Database
-from syncd.store.tables import doi, failure, run, write
+from syncd.store.facts import LANE_BACKFILL
+from syncd.store.tables import PENDING, doi, failure, run, write
 
 BUCKETS = ("in_sync", "pending", "quarantined", "excluded", "foreign")
 """Every DOI is in exactly one; together they are what is wanted."""
@@ -100,6 +101,12 @@ class Reading:
     def pending(self, account: str) -> int:
         """How many DOIs are due or will be."""
         return self.sum(account).pending
+
+    def mass_work(self, account: str) -> int:
+        """How many DOIs are pending as mass work."""
+        query = select(func.count()).where(doi.c.account == account, PENDING, doi.c.lane == LANE_BACKFILL)
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one()
 
     def doi(self, account: str, name: str) -> dict[str, Any] | None:
         """Everything known about one DOI: its row, its newest requests and failures."""

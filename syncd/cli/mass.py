@@ -1,0 +1,110 @@
+"""``syncd backfill``: many DOIs once more, behind everything that changes meanwhile."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from syncd.backfill import SUSTAINED, Choice, Progress, choose, of_pages, work_off
+from syncd.cli.options import account_option, config_option, json_option, load
+from syncd.cli.output import duration, emit_json
+from syncd.cli.running import Others, for_each_account
+from syncd.config import AccountSettings
+from syncd.cycle import Parts, opened, refuse_unadopted
+from syncd.errors import ExitCode, UsageError
+from syncd.model import doi_name
+from syncd.store import Store
+
+
+@click.command()
+@config_option
+@account_option
+@json_option
+@click.option("--all", is_flag=True, help="Every DOI that DataCite is to have.")
+@click.option("--since", metavar="TIME", help="Records that changed since then, in the form of your column `modified`.")
+@click.option("--doi-file", type=click.File("r", encoding="utf-8"), help="One DOI a line; - for stdin.")
+@click.option("--where", metavar="SQL", help="Records for which this condition on your columns holds.")
+@click.option("--resume", is_flag=True, help="Nothing new: go on with what is left.")
+@click.option("--per-window", type=click.IntRange(1), metavar="N", help="A lower ceiling: so many in 5 minutes.")
+@click.option("--dry-run", is_flag=True, help="Say how many it would be and how long it takes, and choose nothing.")
+@click.pass_context
+def backfill(
+    ctx: click.Context,
+    /,
+    config_path: Path | None,
+    account_id: str | None,
+    as_json: bool,
+    per_window: int | None,
+    dry_run: bool,
+    resume: bool,
+    **choice: Any,
+) -> int:
+    """Send DOIs once more, complete, although nothing changed, and show how far it is.
+
+    What really changes meanwhile goes first. Interrupted, `--resume` goes on; so does a daemon.
+
+    Example: syncd backfill --where "publication_year < 2000" --per-window 400
+    """
+    settings = load(ctx, config_path, calm=sys.stderr.isatty())
+    if sum(map(bool, choice.values())) + resume != 1:
+        raise UsageError("choose by one of --all, --since, --doi-file, --where, --resume")
+    if per_window is not None:
+        slower = settings.datacite.model_copy(update={"backfill_per_window": per_window})
+        settings = settings.model_copy(update={"datacite": slower})
+    names = [doi_name(line) for line in choice["doi_file"].read().split()] if choice["doi_file"] else []
+
+    def work(account: AccountSettings, store: Store, others: Others) -> tuple[str, Progress]:
+        tell = others["tell"]
+        with opened(settings, account, store, **others) as (parts, limiter):
+            refuse_unadopted(parts, limiter)
+            count = 0 if resume else choose(parts, _chosen(parts, choice, names), dry_run=dry_run)
+            left = count if dry_run else store.reading.mass_work(account.id)
+            _tell(parts, count, left, len(names), resume=resume)
+            if dry_run:
+                return account.id, Progress(left, left)
+            return account.id, work_off(replace(parts, tell=lambda _counts: None), limiter, tell)
+
+    done = for_each_account(settings, account_id, work)
+    _print(done.results, as_json=as_json, dry_run=dry_run)
+    bad = any(one.left or one.failed for _, one in done.results) and not dry_run
+    return done.code(ExitCode.RECORDS_FAILED if bad else ExitCode.DONE)
+
+
+def _chosen(parts: Parts, choice: Mapping[str, Any], names: list[str]) -> Choice:
+    if choice["where"]:
+        return of_pages(parts.platform.matching(choice["where"]))
+    if choice["since"]:
+        return of_pages(parts.platform.changed(choice["since"]))
+    return [names] if choice["doi_file"] else None
+
+
+def _print(results: list[tuple[str, Progress]], *, as_json: bool, dry_run: bool) -> None:
+    if as_json:
+        emit_json([
+            {"account": name, "total": one.total, "done": one.done, "left": one.left, "failed": one.failed}
+            for name, one in results
+        ])  # fmt: skip
+        return
+    for name, one in results:
+        click.echo(f"{name}: {one.done:,} of {one.total:,} dealt with, {one.failed:,} failed, {one.left:,} left")
+        if one.left and not dry_run:
+            click.echo("  → syncd status tells why; syncd backfill --resume goes on")
+
+
+def _tell(parts: Parts, count: int, left: int, named: int, *, resume: bool) -> None:
+    """What was chosen, how long it takes, and what DataCite asks for."""
+    datacite, account = parts.datacite, parts.account.id
+    words = [f"{account}: {left:,} DOIs left" if resume else f"{account}: {count:,} DOIs chosen, {left:,} to send"]
+    if named > count and not resume:
+        words.append(f"{named - count:,} of the {named:,} that were named are unknown here, failed, or chosen already")
+    ceiling = min(datacite.backfill_per_window or datacite.slots, datacite.slots)
+    words.append(f"about {duration(left / ceiling * datacite.window)} at the ceiling")
+    if left > SUSTAINED:
+        words.append(
+            f"more than {SUSTAINED:,} writes a day: DataCite asks to be written to first, and to keep to 300 to 500"
+            " in 5 minutes (--per-window 400)"
+        )
+    click.echo("; ".join(words), err=True)
