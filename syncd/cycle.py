@@ -134,6 +134,7 @@ def opened(
     store: Store,
     *,
     clock: Clock | None = None,
+    bind: bool = True,
     rebind: bool = False,
     **others: Any,
 ) -> Iterator[tuple[Parts, Limiter]]:
@@ -144,6 +145,7 @@ def opened(
         account: The one to work on.
         store: The state database.
         clock: The time.
+        bind: Tie the state to this DataCite and platform, if it belongs to none yet; not for those who only look.
         rebind: The state belongs to this DataCite and platform from now on, whatever it belonged to.
         others: Other members of ``Parts``.
 
@@ -159,6 +161,8 @@ def opened(
         if rebind:
             store.bindings.rebind(account.id, datacite.base_url, platform.identity())
         parts = Parts(account, datacite, platform, store, client, clock, _process_name(), settings.brake, **others)
+        if bind:
+            store.bindings.bind(account.id, datacite.base_url, platform.identity())
         yield parts, prepare(parts)
     finally:
         client.close()
@@ -190,12 +194,7 @@ def refuse_unadopted(parts: Parts, limiter: Limiter) -> None:
 
 
 def prepare(parts: Parts) -> Limiter:
-    """Once for a process, before its first pass: whose state this is, and as many slots as configured.
-
-    Raises:
-        SafetyError: The state was made with another DataCite or another platform database.
-    """
-    parts.store.bindings.bind(parts.account.id, parts.datacite.base_url, parts.platform.identity())
+    """Once for a process, before its first request: as many slots as configured."""
     limiter = Limiter(parts.store.slots, parts.datacite, parts.clock)
     limiter.prepare()
     return limiter

@@ -7,7 +7,19 @@ import structlog
 
 from syncd.clock import Clock
 from syncd.datacite.answer import Answer, NoAnswer
-from syncd.datacite.remote import LARGEST_PAGE, Page, Remote, Unread, list_target, one_of, one_target, page_of
+from syncd.datacite.remote import (
+    LARGEST_PAGE,
+    Page,
+    Remote,
+    RemoteAccount,
+    Unread,
+    account_of,
+    account_target,
+    list_target,
+    one_of,
+    one_target,
+    page_of,
+)
 from syncd.errors import CredentialsError, StoppedError, UnreachableError
 from syncd.limiter import Limiter
 from syncd.plan import delay
@@ -77,6 +89,10 @@ class Inquiry:
         """
         target = one_target(doi)
         return self._ask(lambda: target, lambda answer: one_of(answer, doi, self._account_id))
+
+    def account(self) -> RemoteAccount:
+        """The account as DataCite has it. Raises as ``page`` does."""
+        return self._ask(lambda: account_target(self._account_id), account_of)
 
     def _ask(self, target: Callable[[], str], understood: Callable[[Answer | NoAnswer], _T | Unread]) -> _T:
         attempts = 0

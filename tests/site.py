@@ -110,6 +110,10 @@ private = "none"
         with self.engine.begin() as connection:
             connection.execute(text(statement), parameters)
 
+    def execute_many(self, statement: str, rows: list[dict[str, Any]]) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(statement), rows)
+
     def add(self, number: int, status: str = "published", doi: str | None = None, **changes: Any) -> None:
         """A new record; keyword arguments go over its attributes."""
         self.execute(

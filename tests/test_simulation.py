@@ -31,8 +31,8 @@ FOUND_BY = {
     "removal_not_cleared": 0,
     "stub_taken_for_a_record": 8,
     "pauses_ignored": 16,
+    "late_send_allowed": 900,
 }
-"""One more, ``late_send_allowed``, is rarer: it is looked for by the command only."""
 
 
 def test_no_promise_is_broken_whatever_goes_wrong() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from syncd.cli.options import config_option, load
+from syncd.platforms.grants import reading_grants
 from syncd.store import Store, schema
 
 
@@ -31,3 +32,18 @@ def upgrade(ctx: click.Context, config_path: Path | None) -> None:
     finally:
         store.close()
     click.echo(f"The state database is at revision {revision}.")
+
+
+@db.command()
+@config_option
+@click.option("--role", default="syncd_reader", show_default=True, help="The database account to make.")
+@click.pass_context
+def grants(ctx: click.Context, config_path: Path | None, role: str) -> None:
+    """Print the SQL that makes an account which can read what the configuration reads, and nothing else.
+
+    Example: syncd db grants | psql repository
+    """
+    settings = load(ctx, config_path)
+    for account in settings.accounts:
+        click.echo(f"-- {account.id}")
+        click.echo(reading_grants(account.source, role))

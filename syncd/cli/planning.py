@@ -69,7 +69,7 @@ def make_plans(settings: Settings, account_id: str | None, *, remote: bool = Fal
 def _make(settings: Settings, account: AccountSettings, store: Store, *, remote: bool) -> Plan:
     if not remote:
         return plan_of(settings, account, store)
-    with opened(settings, account, store) as (parts, limiter):
+    with opened(settings, account, store, bind=False) as (parts, limiter):
         made = preview(settings, account, parts.platform, store)
         inquiry = Inquiry(
             account.id, store, limiter, parts.client, parts.clock, chance=parts.chance, stopping=parts.stopping

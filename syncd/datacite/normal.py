@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -47,10 +47,9 @@ def fingerprints(attributes: Mapping[str, Any]) -> dict[str, str]:
 
 def _normal(name: str, value: Any, url: Any) -> Any:
     if name in _NORMAL_OF_LIST:
-        entries = value if isinstance(value, list) else []
-        return _without_empty(_NORMAL_OF_LIST[name](entries))
+        return _pruned(_NORMAL_OF_LIST[name](value if isinstance(value, list) else []))
     if name == "identifiers":
-        return _without_empty(entry for entry in value or [] if entry.get("identifier") != url)
+        return _pruned([entry for entry in value or [] if entry.get("identifier") != url])
     if name == "types" and isinstance(value, dict):
         value = {key: member for key, member in value.items() if key not in _DERIVED_TYPES}
     if name == "language":
@@ -71,8 +70,11 @@ def _language(value: Any) -> Any:
 
 
 def _subjects(entries: Any) -> Any:
-    """Without the field of science that DataCite once added by itself for a subject of that name."""
-    normal = [_subject(entry) for entry in entries]
+    """Each once, without the field of science that DataCite once added by itself for a subject of that name."""
+    normal: list[Any] = []
+    for entry in map(_subject, entries):
+        if entry not in normal:
+            normal.append(entry)
     plain = {entry["subject"] for entry in normal}
     return [one for one in normal if not (one["subject"].startswith(_FIELD) and one["subject"][len(_FIELD) :] in plain)]
 
@@ -141,15 +143,6 @@ _NORMAL_OF_LIST = {
     "rightsList": lambda entries: [_right(entry) for entry in entries],
     "geoLocations": _numbers,
 }
-
-
-def _without_empty(entries: Iterable[Any]) -> Any:
-    """Entries without empty members; exact duplicates stand once, as DataCite keeps subjects."""
-    kept: list[Any] = []
-    for entry in map(_pruned, entries):
-        if entry is not None and entry not in kept:
-            kept.append(entry)
-    return kept or None
 
 
 def _pruned(value: Any) -> Any:

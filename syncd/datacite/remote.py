@@ -57,6 +57,39 @@ class Unread:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteAccount:
+    """An account as DataCite has it.
+
+    Attributes:
+        domains: Where landing pages may lie; ``*`` for anywhere.
+        prefixes: Under which DOIs may be made; empty when DataCite does not say.
+    """
+
+    active: bool
+    domains: str
+    prefixes: frozenset[str]
+
+
+def account_target(account_id: str) -> str:
+    """The address of an account."""
+    return f"/clients/{account_id.lower()}"
+
+
+def account_of(answer: Answer | NoAnswer) -> RemoteAccount | Unread:
+    """The account that an answer describes."""
+    document = answer.json() if isinstance(answer, Answer) and answer.status == 200 else None
+    data = document.get("data") if isinstance(document, dict) else None
+    attributes = data.get("attributes") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(attributes, dict):
+        return _trouble(answer)
+    relationships = data.get("relationships")
+    prefixes = relationships.get("prefixes") if isinstance(relationships, dict) else None
+    listed = prefixes.get("data") if isinstance(prefixes, dict) else None
+    names = {str(one.get("id")) for one in listed if isinstance(one, dict)} if isinstance(listed, list) else set()
+    return RemoteAccount(bool(attributes.get("isActive", True)), str(attributes.get("domains") or ""), frozenset(names))
+
+
 def one_target(doi: str) -> str:
     """The address of one DOI, as it is in DataCite's database."""
     return f"{path(doi)}?affiliation=true&publisher=true"

@@ -47,6 +47,9 @@ class Platform(Protocol):
     def identity(self) -> str:
         """Which database this is, without a password: what the state is bound to."""
 
+    def may_write(self) -> list[str]:
+        """What the database account could write, in words; empty when it may only read."""
+
     def close(self) -> None:
         """Give all connections back."""
 

@@ -3,6 +3,7 @@
 Values come as the database has them: JSON stays text until somebody needs it, times are UTC.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,31 @@ def _first(engine: Engine, query: str, column: int = 0) -> str:
         except ProgrammingError:
             return ""
     return "" if row is None else str(row[column])
+
+
+def may_write(engine: Engine) -> list[str]:
+    """What the database account could write if it were not for our read-only session; empty: nothing, as it should be.
+
+    Raises:
+        SQLAlchemyError: The database cannot be asked.
+    """
+    if engine.dialect.name == "postgresql":
+        own = (
+            "SELECT DISTINCT privilege_type || ' on ' || table_schema || '.' || table_name"
+            " FROM information_schema.table_privileges WHERE grantee IN (SELECT rolname FROM pg_roles"
+            " WHERE pg_has_role(current_user, oid, 'member')) AND privilege_type IN"
+            " ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE') AND table_schema NOT IN ('pg_catalog', 'information_schema')"
+            " ORDER BY 1 LIMIT 20"
+        )
+        superuser = _first(engine, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        return (["everything: it is a superuser"] if superuser == "True" else []) + _column(engine, own)
+    if engine.dialect.name in ("mysql", "mariadb"):
+        grants = _column(engine, "SHOW GRANTS")
+        harmless = re.compile(r"GRANT (SELECT|USAGE|SHOW VIEW|, )+ ON", re.IGNORECASE)
+        return [without_password(grant) for grant in grants if not harmless.match(grant)]
+    return []
+
+
+def _column(engine: Engine, query: str) -> list[str]:
+    with engine.connect() as connection:
+        return [str(row[0]) for row in connection.execute(text(query))]

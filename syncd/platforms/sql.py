@@ -22,7 +22,7 @@ from syncd.errors import ConfigurationError, PlatformError
 from syncd.logs import without_password
 from syncd.model import Desired, Problem, Row, State, doi_name
 from syncd.platforms import mapping, watermark
-from syncd.platforms.connection import identity, open_engine
+from syncd.platforms.connection import identity, may_write, open_engine
 
 _KEY = "record_key"  # not "key", which MySQL reserves
 _NEEDED = (_KEY, "doi")
@@ -54,6 +54,13 @@ class SqlPlatform:
             return identity(self._engine)
         except SQLAlchemyError as error:
             raise _explained(error, f"the question which database feeds {self._account.id}") from error
+
+    def may_write(self) -> list[str]:
+        """What the database account could write, in words; empty when it may only read."""
+        try:
+            return may_write(self._engine)
+        except SQLAlchemyError as error:
+            raise _explained(error, f"the question what the account of {self._account.id} may write") from error
 
     @property
     def finds_changes(self) -> bool:

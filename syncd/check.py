@@ -1,0 +1,162 @@
+"""Is everything there that a pass needs? Looks at databases, clock, credentials and account; writes nothing."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+
+from syncd.config import AccountSettings, Settings
+from syncd.cycle import opened
+from syncd.datacite.validation import owned
+from syncd.errors import ExitCode, SyncdError
+from syncd.inquiry import Inquiry
+from syncd.model import Problem
+from syncd.platforms import Platform
+from syncd.store import Store, schema
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+_FEW_ATTEMPTS = 2
+_SAMPLE = 100
+_SKEW_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the check.
+
+    Attributes:
+        about: An account, or nothing for what all of them share.
+        level: ``ok``, ``warn`` or ``fail``.
+        code: With which a program should end that cannot go on.
+    """
+
+    about: str
+    name: str
+    level: str
+    words: str
+    hint: str = ""
+    code: ExitCode = ExitCode.DONE
+
+
+def check(settings: Settings, store: Store, accounts: list[AccountSettings]) -> Iterator[Finding]:
+    """Everything, in the order in which a pass would need it."""
+    ready = False
+    for finding in _attempt("", "state database", lambda: _state(store)):
+        ready = finding.level == OK
+        yield finding
+    if ready:
+        yield _clock(store)
+    for account in accounts:
+        yield from _account(settings, account, store, ready=ready)
+
+
+def _attempt(about: str, name: str, work: Callable[[], Finding | list[Finding]]) -> list[Finding]:
+    """A refusal is a finding."""
+    try:
+        found = work()
+    except SyncdError as error:
+        return [Finding(about, name, FAIL, error.message, error.hint, error.exit_code)]
+    return found if isinstance(found, list) else [found]
+
+
+def _state(store: Store) -> Finding:
+    schema.check(store.database)
+    return Finding("", "state database", OK, f"reachable, revision {schema.head()}")
+
+
+def _clock(store: Store) -> Finding:
+    with store.database.reading() as connection:
+        apart = abs((store.database.now(connection) - datetime.now(UTC)).total_seconds())
+    if apart > _SKEW_SECONDS:
+        words = f"this machine's clock and the state database's are {apart:.0f} s apart"
+        return Finding("", "clock", WARN, words, "slots do not mind; timestamps in tables and logs will differ")
+    return Finding("", "clock", OK, f"{apart:.1f} s from the state database's")
+
+
+def _account(settings: Settings, account: AccountSettings, store: Store, *, ready: bool) -> Iterator[Finding]:
+    from syncd.platforms import open_platform
+
+    yield from _attempt(account.id, "password", lambda: _password(account))
+    try:
+        platform = open_platform(account)
+    except SyncdError as error:
+        yield Finding(account.id, "platform", FAIL, error.message, error.hint, error.exit_code)
+        return
+    try:
+        yield from _attempt(account.id, "platform", lambda: _sample(account, platform))
+        yield from _attempt(account.id, "read-only", lambda: _read_only(account, platform))
+        bound = _attempt(account.id, "binding", lambda: _bound(settings, account, store, platform)) if ready else []
+        yield from bound
+    finally:
+        platform.close()
+    if ready and all(finding.level != FAIL for finding in bound):
+        yield from _attempt(account.id, "DataCite", lambda: _datacite(settings, account, store))
+    elif not ready:
+        words = "not asked: it needs the state database, which counts requests"
+        yield Finding(account.id, "DataCite", WARN, words, "syncd db upgrade")
+
+
+def _password(account: AccountSettings) -> Finding:
+    account.secret()
+    return Finding(account.id, "password", OK, "there")
+
+
+def _sample(account: AccountSettings, platform: Platform) -> Finding:
+    """The first records, mapped: a mistake that all of them share is seen here."""
+    rows = list(islice((row for page in platform.all() for row in page), _SAMPLE))
+    with_doi = [row for row in rows if row.doi]
+    problems = [found for row in with_doi if isinstance(found := platform.map(row), Problem)]
+    foreign = sum(not owned(row.doi, account.prefixes) for row in with_doi)
+    if not rows:
+        hint = "check the query `all`; a pass over nothing would stop"
+        return Finding(account.id, "platform", WARN, "reachable, but it gives no record", hint)
+    words = f"reachable; of the first {len(rows)} records {len(with_doi)} have a DOI"
+    if foreign:
+        words += f", {foreign} of them under none of {', '.join(account.prefixes)}"
+    if problems:
+        words += f"; {len(problems)} cannot be mapped, e.g. {problems[0]}"
+        return Finding(account.id, "platform", WARN, words, "syncd plan names them all")
+    return Finding(account.id, "platform", WARN if foreign == len(with_doi) else OK, words)
+
+
+def _read_only(account: AccountSettings, platform: Platform) -> Finding:
+    grants = platform.may_write()
+    if grants:
+        words = f"the database account could write ({grants[0]}{', …' if len(grants) > 1 else ''}); syncd never does"
+        return Finding(account.id, "read-only", WARN, words, "syncd db grants prints an account that cannot")
+    return Finding(account.id, "read-only", OK, "our sessions cannot write, nor can the account")
+
+
+def _bound(settings: Settings, account: AccountSettings, store: Store, platform: Platform) -> Finding:
+    store.bindings.check(account.id, settings.datacite.base_url, platform.identity())
+    return Finding(account.id, "binding", OK, "the state belongs to this platform and this DataCite, or to none yet")
+
+
+def _datacite(settings: Settings, account: AccountSettings, store: Store) -> list[Finding]:
+    with opened(settings, account, store, bind=False) as (parts, limiter):
+        inquiry = Inquiry(
+            account.id, store, limiter, parts.client, parts.clock, chance=parts.chance, stopping=parts.stopping,
+            attempts=_FEW_ATTEMPTS,
+        )  # fmt: skip
+        page = inquiry.page(None, size=1)
+        remote = inquiry.account()
+    name, base = account.id, settings.datacite.base_url
+    found = [Finding(name, "DataCite", OK, f"{base} accepts the credentials; {page.total or 0:,} DOIs")]
+    if not remote.active:
+        words = "the account is not active: DataCite refuses every write with 403"
+        found.append(Finding(name, "account", FAIL, words, "ask DataCite support", ExitCode.CREDENTIALS))
+    missing = sorted(set(account.prefixes) - remote.prefixes)
+    if missing and remote.prefixes:
+        words = f"DataCite does not list {', '.join(missing)} for this account"
+        hint = "correct `prefixes`, or have the prefix assigned in Fabrica"
+        found.append(Finding(name, "prefixes", FAIL, words, hint, ExitCode.CONFIGURATION))
+    else:
+        found.append(Finding(name, "prefixes", OK, ", ".join(account.prefixes)))
+    if remote.domains and remote.domains != account.domains:
+        words = f"DataCite allows landing pages at {remote.domains}; the configuration says {account.domains}"
+        hint = f'write domains = "{remote.domains}", so that others are refused before they cost a request'
+        found.append(Finding(name, "domains", WARN, words, hint))
+    if page.items and not store.bindings.adopted(name):
+        words = "DataCite holds DOIs of this account that were never compared with the platform"
+        found.append(Finding(name, "adoption", WARN, words, f"syncd adopt --account {name}"))
+    return found

@@ -1,0 +1,42 @@
+"""The SQL that makes a database account which may read what syncd reads, and nothing else. Pure."""
+
+import re
+
+from sqlalchemy.engine import make_url
+
+from syncd.config import SourceSettings
+from syncd.errors import ConfigurationError
+
+_RELATION = re.compile(r"\b(?:FROM|JOIN)\s+((?:\w+\.)?\w+)\b(?!\s*\()", re.IGNORECASE)
+
+
+def relations(source: SourceSettings) -> list[str]:
+    """The tables and views that the operator's queries name."""
+    found = {name for query in (source.all, source.one, source.changed) for name in _RELATION.findall(query)}
+    return sorted(name for name in found if name.upper() != "SELECT")
+
+
+def reading_grants(source: SourceSettings, role: str) -> str:
+    """Statements for an administrator of the platform's database.
+
+    Raises:
+        ConfigurationError: The database has no accounts, or no statements are known for it.
+    """
+    url = make_url(source.url)
+    backend, names = url.get_backend_name(), relations(source)
+    if not re.match(r"^\w+$", role):
+        raise ConfigurationError(f"{role!r} is no name for an account", hint="letters, digits and underscores")
+    if backend == "postgresql":
+        schemas = sorted({name.split(".")[0] if "." in name else "public" for name in names})
+        lines = [f"CREATE ROLE {role} LOGIN PASSWORD 'CHANGE';", f"GRANT CONNECT ON DATABASE {url.database} TO {role};"]
+        lines += [f"GRANT USAGE ON SCHEMA {schema} TO {role};" for schema in schemas]
+        lines += [f"GRANT SELECT ON {name} TO {role};" for name in names]
+        return "\n".join([*lines, f"ALTER ROLE {role} SET default_transaction_read_only = on;"])
+    if backend in ("mysql", "mariadb"):
+        account = f"'{role}'@'localhost'"
+        qualified = [name if "." in name else f"{url.database}.{name}" for name in names]
+        lines = [f"CREATE USER {account} IDENTIFIED BY 'CHANGE';"]
+        return "\n".join([*lines, *(f"GRANT SELECT ON {name} TO {account};" for name in qualified)])
+    if backend == "sqlite":
+        return "-- SQLite has no accounts: let the file be readable for syncd's user, and writable for others only."
+    raise ConfigurationError(f"no statements are known for {backend}", hint="grant SELECT on what your queries name")
