@@ -51,6 +51,7 @@ REPAIRABLE = ("metadata", "url", "state", "unresolved", "missing")
 _LEASE = timedelta(minutes=5)
 _COPY_VALID = timedelta(hours=24)
 _ASK_AT_ONCE = 200
+_FEW_ATTEMPTS = 2
 _DIFFERENT = "other"
 """Stands for the digest of an attribute that DataCite holds otherwise."""
 
@@ -367,6 +368,36 @@ def orphan(remote: Remote) -> Drift:
     title = titles[0].get("title") if isinstance(titles[0], dict) else None
     words = f"{remote.state}, {title!r}" if title else str(remote.state)
     return Drift(remote.doi, ("only_there",), {"state": (str(State.NONE), str(remote.state))}, words, remote.version)
+
+
+def compare_one(parts: Parts, limiter: Limiter, doi: str, record_key: str) -> Drift | str:
+    """What differs for one DOI now, or in words why nothing does, or why it cannot be said.
+
+    Raises:
+        CredentialsError: DataCite does not accept the account's credentials.
+        UnreachableError: It does not answer.
+    """
+    source = parts.account.source
+    policy = Policy(source.withdrawn_drafts == "keep", source.hide_reason)
+    row = parts.platform.one(record_key)
+    desired = parts.platform.map(row) if row is not None and row.doi == doi else None
+    if isinstance(desired, Problem):
+        return f"the record cannot be compared: {desired}"
+    desired = desired or Desired(doi, State.NONE, {}, GONE_DIGEST, {})
+    inquiry = Inquiry(
+        parts.account.id, parts.store, limiter, parts.client, parts.clock,
+        chance=parts.chance, stopping=parts.stopping, attempts=_FEW_ATTEMPTS,
+    )  # fmt: skip
+    inquiry.page(None, size=1)  # only a list tells that the credentials work
+    remote = inquiry.one(doi)
+    if remote is None:
+        wanted = isinstance(decide(Held(), desired, policy), Nothing)
+        return "rightly, DataCite does not have it" if wanted else Drift(doi, ("missing",), {}, KINDS["missing"])
+    if remote.owner != parts.account.id:
+        return Drift(doi, ("moved",), {}, f"it belongs to {remote.owner}", remote.version)
+    held = held_as(remote.state, remote.resolves, fingerprints(remote.attributes), desired)
+    found = difference(held, desired, remote, policy)
+    return found or f"DataCite holds it as it should be: {remote.state}, metadataVersion {remote.version}"
 
 
 def repair(parts: Parts, kinds: Iterable[str]) -> int:

@@ -319,3 +319,17 @@ def test_the_commands_tell_what_differs_and_how_to_go_on(newcomer: Site) -> None
     assert "1 DOIs are pending now" in syncd(newcomer, "audit", "--repair", "url").stderr
     assert syncd(newcomer, "sync").returncode == 0
     assert syncd(newcomer, "audit").returncode == 0
+
+
+def test_one_doi_is_shown_with_what_datacite_holds_now(site: Site) -> None:
+    site.add(1, titles=[{"title": "Ours"}])
+    site.add(2)
+    site.sync()
+    Elsewhere(site.sandbox.application).write(name(1), {"titles": [{"title": "Theirs"}]})
+
+    one = syncd(site, "show", name(1), "--remote")
+    two = syncd(site, "show", name(2), "--remote", "--json")
+
+    assert "titles: [{'title': 'Ours'}] → [{'title': 'Theirs'}]" in one.stdout
+    assert json.loads(two.stdout)[0]["remote"]["words"].startswith("DataCite holds it as it should be: findable")
+    assert "remote" not in json.loads(syncd(site, "show", name(2), "--json").stdout)[0]

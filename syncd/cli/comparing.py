@@ -187,11 +187,12 @@ def _print_one(name: str, counts: AuditCounts, examples: list[Drift]) -> None:
     if counts.attributes:
         words = ", ".join(f"{attribute} {number:,}" for attribute, number in counts.attributes.most_common())
         click.echo(f"  attributes: {words}")
-    rows = [(one.doi, ", ".join(one.kinds), _values(one)) for one in sorted(examples, key=lambda one: tuple(one.kinds))]
+    rows = [(one.doi, ", ".join(one.kinds), values(one)) for one in sorted(examples, key=lambda one: tuple(one.kinds))]
     console().print(table(("DOI", "kind", "here → at DataCite"), rows))
 
 
-def _values(one: Drift) -> str:
+def values(one: Drift) -> str:
+    """What differs, a line each: here and at DataCite."""
     changes = [f"{name}: {_short(ours)} → {_short(theirs)}" for name, (ours, theirs) in sorted(one.attributes.items())]
     return "\n".join(changes) or one.words
 

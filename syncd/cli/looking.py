@@ -10,9 +10,11 @@ import click
 from syncd.causes import CAUSES
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
 from syncd.cli.output import ago, console, emit_json, table
+from syncd.config import AccountSettings, Settings
 from syncd.cycle import connect
 from syncd.errors import ExitCode
 from syncd.model import MANAGED_ATTRIBUTES, doi_name
+from syncd.store import Store
 from syncd.store.reading import BUCKETS, Sum
 
 
@@ -90,19 +92,27 @@ def failures(ctx: click.Context, config_path: Path | None, account_id: str | Non
 @config_option
 @account_option
 @json_option
+@click.option("--remote", is_flag=True, help="Ask DataCite what it holds now, and in what it differs: two requests.")
 @click.pass_context
-def show(ctx: click.Context, doi: str, config_path: Path | None, account_id: str | None, as_json: bool) -> int:
+def show(
+    ctx: click.Context, doi: str, config_path: Path | None, account_id: str | None, as_json: bool, remote: bool
+) -> int:
     """Everything known about one DOI.
 
-    Example: syncd show 10.5072/example
+    Example: syncd show 10.5072/example --remote
     """
     settings = load(ctx, config_path, calm=True)
     store = connect(settings)
     try:
-        found = [store.reading.doi(one.id, doi_name(doi)) for one in accounts(settings, account_id)]
+        known = []
+        for account in accounts(settings, account_id):
+            document = store.reading.doi(account.id, doi_name(doi))
+            if document is not None:
+                known.append(document)
+                if remote:
+                    document["remote"] = _compared(settings, account, store, document)
     finally:
         store.close()
-    known = [document for document in found if document is not None]
     if as_json:
         emit_json(known)
     elif not known:
@@ -111,6 +121,19 @@ def show(ctx: click.Context, doi: str, config_path: Path | None, account_id: str
         for document in known:
             _print_doi(document)
     return ExitCode.DONE if known else ExitCode.RECORDS_FAILED
+
+
+def _compared(settings: Settings, account: AccountSettings, store: Store, document: dict[str, Any]) -> dict[str, Any]:
+    """What DataCite holds now, beside what the platform wants now."""
+    from syncd.audit import compare_one
+    from syncd.cli.comparing import values
+    from syncd.cycle import opened
+
+    with opened(settings, account, store, bind=False) as (parts, limiter):
+        found = compare_one(parts, limiter, document["doi"], document["record_key"])
+    if isinstance(found, str):
+        return {"kinds": [], "words": found}
+    return {"kinds": list(found.kinds), "words": found.words, "attributes": found.attributes, "text": values(found)}
 
 
 def sums_table(sums: list[Sum]) -> Any:
@@ -157,6 +180,10 @@ def _print_doi(document: dict[str, Any]) -> None:
     click.echo(f"  DataCite   {document['synced_state']}  {document['synced_digest'] or 'unknown or never sent'}")
     if document["excluded_because"]:
         click.echo(f"  excluded   {document['excluded_because']}")
+    if "remote" in document:
+        remote = document["remote"]
+        lines = [remote["words"], *str(remote.get("text", "")).splitlines()]
+        click.echo("  now        " + "\n             ".join(filter(None, lines)))
     if document["verified_at"]:
         click.echo(f"  confirmed  {document['verified_at'][:19]}")
     if document["cause"]:

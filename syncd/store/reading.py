@@ -15,13 +15,14 @@ from syncd.store.tables import PENDING, doi, failure, run, write
 BUCKETS = ("in_sync", "pending", "quarantined", "excluded", "foreign")
 """Every DOI is in exactly one; together they are what is wanted."""
 
-_BUCKET = case(
+BUCKET = case(
     (doi.c.standing == "foreign", "foreign"),
     (doi.c.standing == "excluded", "excluded"),
     (doi.c.quarantined_digest.is_not(None), "quarantined"),
     (and_(doi.c.desired_digest == doi.c.synced_digest, doi.c.unsure_since.is_(None)), "in_sync"),
     else_="pending",
 )
+"""In which of them a row is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Reading:
         with self._database.reading() as connection:
             mine = doi.c.account == account
             wanted = connection.execute(select(func.count()).where(mine)).scalar_one()
-            bucket = _BUCKET.label("bucket")
+            bucket = BUCKET.label("bucket")
             groups = connection.execute(
                 select(bucket, func.count(), func.min(doi.c.changed_at)).where(mine).group_by(bucket)
             ).all()
@@ -112,7 +113,7 @@ class Reading:
         """Everything known about one DOI: its row, its newest requests and failures."""
         with self._database.reading() as connection:
             row = connection.execute(
-                select(doi, _BUCKET.label("bucket")).where(doi.c.account == account, doi.c.doi == name)
+                select(doi, BUCKET.label("bucket")).where(doi.c.account == account, doi.c.doi == name)
             ).one_or_none()
             if row is None:
                 return None

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from greenlet import getcurrent
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, case, false, func, select, true
 
 from syncd import cycle
 from syncd.config import Settings
@@ -19,8 +19,14 @@ from syncd.model import Desired, Problem, Row
 from syncd.platforms import Platform, open_platform
 from syncd.store import Store
 from syncd.store.database import Database
+from syncd.store.reading import BUCKET
+from syncd.store.tables import PENDING, doi
 from tests.simulation.network import Network, Plain, Wire
 from tests.simulation.time import Time
+
+MISCOUNTED = "a DOI counts as pending and will never be sent, or will be sent and does not count"
+_SHOWN, _SENT = (case((which, true()), else_=false()) for which in (BUCKET == "pending", PENDING))
+_MISCOUNTED = select(func.count()).select_from(doi).where(_SHOWN != _SENT)
 
 
 class Killed(BaseException):
@@ -53,6 +59,7 @@ class VirtualDatabase(Database):
         self._process.before_transaction()
         with self._connection.begin():
             yield self._connection
+        self._process.count(self._connection)
         self._process.give_way()
         self._process.after_commit()
 
@@ -190,6 +197,13 @@ class Process:
     def after_commit(self) -> None:
         if self.chance.random() < self.commit_trouble:
             raise StateError("the answer to COMMIT was lost, says the simulation")
+
+    def count(self, connection: Connection) -> None:
+        """After every commit: what is shown as pending is what will be claimed, and nothing else will be."""
+        with connection.begin():
+            wrong = connection.execute(_MISCOUNTED).scalar_one()
+        if wrong:
+            self.errors.append(MISCOUNTED)
 
     def read_platform(self) -> None:
         self.give_way()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.simulation.network import Arrival
+from tests.simulation.process import MISCOUNTED
 from tests.simulation.story import PREFIX, Outcome
 
 _MOST_IN_TEN_MINUTES = 10 + 6
@@ -31,6 +32,8 @@ def counts_add_up(outcome: Outcome) -> Iterator[str]:
     found = outcome.store.reading.sum("DATACITE.DEMO")
     if not found.adds_up:
         yield f"counts-add-up: {found}"
+    if any(MISCOUNTED in process.errors for process in outcome.processes):
+        yield f"counts-add-up: {MISCOUNTED}"
 
 
 def never_over(outcome: Outcome) -> Iterator[str]:
