@@ -112,7 +112,14 @@ def _accepted(settlement: Settlement, turn: Turn, outcome: Accepted, policy: Pol
     digest = _digest(turn.desired)
     done = isinstance(turn.desired, Desired) and isinstance(decide(outcome.held, turn.desired, policy), Nothing)
     forget = digest == GONE_DIGEST and outcome.held.state is State.NONE
-    return replace(settlement, synced_digest=digest if done else None, verified=True, attempts=0, forget=forget)
+    return replace(
+        settlement,
+        synced_digest=digest if done else None,
+        verified=True,
+        attempts=0,
+        forget=forget,
+        version=outcome.version,
+    )
 
 
 def _refused(settlement: Settlement, failed: Failed, attempts: int) -> Settlement:

@@ -17,11 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.audit import Audit, held_as
+from syncd.audit import Audit
 from syncd.cycle import opened, scan
 from syncd.datacite.answer import Answer
 from syncd.datacite.normal import fingerprints
 from syncd.datacite.remote import Remote, one_of, page_of
+from syncd.drift import held_as
 from syncd.model import State
 from syncd.plan import Nothing, decide
 from syncd.sandbox.api import Api

@@ -6,12 +6,13 @@ from typing import Any
 import click
 
 from syncd import audit as audits
-from syncd.audit import KINDS, REPAIRABLE, Audit, AuditCounts
+from syncd.audit import Audit, AuditCounts
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
 from syncd.cli.output import console, emit_json, table
 from syncd.cli.running import Others, for_each_account
 from syncd.config import AccountSettings, Settings
 from syncd.cycle import connect, opened, scan
+from syncd.drift import KINDS, REPAIRABLE
 from syncd.errors import ExitCode, UsageError
 from syncd.store import Store
 from syncd.store.copies import Drift
@@ -194,7 +195,8 @@ def _print_one(name: str, counts: AuditCounts, examples: list[Drift]) -> None:
 def values(one: Drift) -> str:
     """What differs, a line each: here and at DataCite."""
     changes = [f"{name}: {_short(ours)} → {_short(theirs)}" for name, (ours, theirs) in sorted(one.attributes.items())]
-    return "\n".join(changes) or one.words
+    others = [one.words.rsplit("; ", 1)[1]] if "somebody else wrote" in one.words else []
+    return "\n".join([*changes, *others]) or one.words
 
 
 def _short(value: Any) -> str:

@@ -12,10 +12,15 @@ from syncd.model import Held, State
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """DataCite holds what was sent, in the state that was wanted."""
+    """DataCite holds what was sent, in the state that was wanted.
+
+    Attributes:
+        version: DataCite's ``metadataVersion``: a higher one later tells that somebody else wrote.
+    """
 
     held: Held
     status: int
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,8 @@ def _stored(request: Put, answer: Answer, attributes: Mapping[str, Any], state: 
     if not resolves:
         message = "the handle system has not registered the DOI (registered is null)"
         return Deferred("not_resolving", message, held, answer.status)
-    return Accepted(held, answer.status)
+    version = attributes.get("metadataVersion")
+    return Accepted(held, answer.status, version if isinstance(version, int) else None)
 
 
 def _failed(request: Write, before: Held, answer: Answer, unknown: Held) -> Outcome:

@@ -4,7 +4,22 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Boolean, Row, Text, and_, bindparam, case, delete, insert, null, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Integer,
+    Row,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from syncd.model import State
 from syncd.store.database import Database
@@ -129,6 +144,7 @@ def _settling(whose: Any) -> Any:
             claim_owner=null(),
             claim_until=null(),
             verified_at=case((bindparam("verified", type_=Boolean), _NOW), else_=doi.c.verified_at),
+            version=func.coalesce(bindparam("new_version", type_=Integer), doi.c.version),
             # The rest is about the content that the worker read.
             **{name: case((_UNCHANGED, _new(name)), else_=doi.c[name]) for name in _JUDGED},
             changed_at=case((and_(_UNCHANGED, bindparam("in_sync", type_=Boolean)), None), else_=doi.c.changed_at),
@@ -176,6 +192,7 @@ def _settled(claim: Claim, settlement: Settlement, now: datetime, steady: dateti
         # The grace time begins when we gave up waiting: until then the request was ours to answer for.
         "new_unsure_since": None if held.sure else steady,
         "verified": settlement.verified,
+        "new_version": settlement.version,
         "now": now,
         "claimed_digest": claim.desired_digest,
         "new_desired_digest": settlement.desired_digest,

@@ -54,7 +54,7 @@ class Drift:
     """One DOI that is not at DataCite as it should be.
 
     Attributes:
-        kinds: What differs, see ``audit.KINDS``.
+        kinds: What differs, see ``drift.KINDS``.
         attributes: Attribute to what we want and what DataCite has.
         words: The same as a sentence.
         version: DataCite's ``metadataVersion``; None when DataCite does not have the DOI.

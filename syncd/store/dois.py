@@ -144,7 +144,7 @@ class Dois:
 _STORED_COLUMNS = (
     doi.c.id, doi.c.doi, doi.c.record_key, doi.c.row_digest, doi.c.desired_digest, doi.c.synced_digest,
     doi.c.synced_state, doi.c.standing, doi.c.cause, doi.c.rival_key, doi.c.quarantined_digest,
-    doi.c.unsure_since.is_(None).label("sure"),
+    doi.c.unsure_since.is_(None).label("sure"), doi.c.version,
 )  # fmt: skip
 _STORED = {
     column.name: select(*_STORED_COLUMNS).where(
@@ -246,9 +246,21 @@ _STATES = {state.value: state for state in State}
 
 def _stored(row: Any) -> Stored:
     # By position, in the order of _STORED_COLUMNS: a full scan makes one of these for every record.
-    row_id, name, record_key, row_digest, desired, synced, state, standing, cause, rival, aside, sure = row
+    row_id, name, record_key, row_digest, desired, synced, state, standing, cause, rival, aside, sure, version = row
     return Stored(
-        row_id, name, record_key, row_digest, desired, synced, _STATES[state], standing, cause, rival, aside, bool(sure)
+        row_id,
+        name,
+        record_key,
+        row_digest,
+        desired,
+        synced,
+        _STATES[state],
+        standing,
+        cause,
+        rival,
+        aside,
+        bool(sure),
+        version,
     )
 
 

@@ -21,6 +21,7 @@ class Stored:
 
     Attributes:
         sure: No answer is outstanding.
+        version: DataCite's ``metadataVersion`` when it last confirmed.
     """
 
     id: int
@@ -35,6 +36,7 @@ class Stored:
     rival_key: str | None
     quarantined_digest: str | None = None
     sure: bool = True
+    version: int | None = None
 
     @property
     def in_sync(self) -> bool:
@@ -146,6 +148,7 @@ class Settlement:
         verified: DataCite confirmed something just now.
         retry_in: When to try again; None: as soon as something differs.
         quarantine: Do not send this desired digest again.
+        version: DataCite's ``metadataVersion``, if the answer told it.
     """
 
     held: Held
@@ -160,3 +163,4 @@ class Settlement:
     failed: Failed | None = None
     written: Written | None = None
     forget: bool = False
+    version: int | None = None
