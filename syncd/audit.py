@@ -14,7 +14,7 @@ A list comes from an index that lags behind, so nothing counts as different befo
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import structlog
@@ -34,9 +34,13 @@ from syncd.store.facts import EXCLUDED, FOREIGN, GONE_DIGEST, Confirmed, Stored
 
 _log = structlog.get_logger()
 
+_INDEX_LAG = timedelta(hours=1)
+"""A list may be so much older than it is: what was sent within this time before it began is better evidence."""
+
 _LEASE = timedelta(minutes=5)
 _COPY_VALID = timedelta(hours=24)
 _ASK_AT_ONCE = 200
+_FEW_MISSING, _SHARE_MISSING = 10, 0.01
 _FEW_ATTEMPTS = 2
 
 
@@ -49,6 +53,7 @@ class AuditCounts:
         equal: DOIs that are there as they are wanted, or rightly not there.
         different: DOIs in at least one kind of ``found``.
         waiting: Not compared: changed here, and not sent yet.
+        quarantined: Not compared: they stand failed.
         unmapped: Not compared: no desired document can be made of the record.
         found: DOIs by kind.
         attributes: DOIs by attribute that differs.
@@ -60,6 +65,7 @@ class AuditCounts:
     equal: int = 0
     different: int = 0
     waiting: int = 0
+    quarantined: int = 0
     unmapped: int = 0
     excluded: int = 0
     foreign: int = 0
@@ -101,6 +107,7 @@ class Audit:
             chance=parts.chance, stopping=parts.stopping,
         )  # fmt: skip
         self.counts = AuditCounts()
+        self._listed_at = datetime.min.replace(tzinfo=UTC)
 
     def run(self) -> AuditCounts:
         """Compare everything.
@@ -140,6 +147,7 @@ class Audit:
     def _copy(self, lease: str) -> None:
         copies = self._store.copies
         listing = copies.begin(self._account.id, valid_for=_COPY_VALID)
+        self._listed_at = listing.started_at - _INDEX_LAG
         cursor = listing.cursor
         if listing.pages:
             _log.info("audit.resumed", account=self._account.id, pages=listing.pages)
@@ -148,14 +156,29 @@ class Audit:
             self._keep(lease)
             new = copies.keep(self._account.id, [_copied(one) for one in page.items], page.cursor, page.total)
             self.counts.pages += 1
-            self.counts.listed += new
+            self.counts.listed = copies.count(self._account.id)
             self._parts.tell(self.counts)
             if page.items and not new and page.cursor is not None:
                 # A cursor that DataCite cannot read begins the list anew, without a word (datacite-api 8).
                 raise UnreachableError("DataCite's list begins again and again", hint="run the command again later")
             if page.cursor is None:
+                self._refuse_a_part(page.total)
                 return
             cursor = page.cursor
+
+    def _refuse_a_part(self, total: int | None) -> None:
+        """A list that ends early is no proof that DOIs are not there.
+
+        Raises:
+            UnreachableError: It has notably fewer DOIs than DataCite counts.
+        """
+        missing = (total or 0) - self.counts.listed
+        if missing > max(_FEW_MISSING, (total or 0) * _SHARE_MISSING):
+            self._store.copies.forget(self._account.id)
+            raise UnreachableError(
+                f"DataCite counts {total:,} DOIs of {self._account.id}, and its list had {self.counts.listed:,}",
+                hint="run the command again; if it lasts, report it to DataCite support",
+            )
 
     # What the platform says.
 
@@ -183,8 +206,11 @@ class Audit:
                 continue
             copy = copies.get(row.doi)
             held = held_as(copy.state, copy.resolves, copy.fingerprints, desired) if copy else Held()
-            if isinstance(decide(held, desired, self._policy), Nothing):
-                equal.append(Confirmed(ours.id, ours.desired_digest, held, True, copy.version if copy else None))
+            settled = isinstance(decide(held, desired, self._policy), Nothing)
+            # That DataCite rightly has nothing of a DOI, a list alone does not prove.
+            if settled and (copy is not None or not self._adopt):
+                version = copy.version if copy else None
+                equal.append(Confirmed(ours.id, ours.desired_digest, held, True, self._listed_at, version))
             else:
                 suspects.append(Suspect(ours, row.doi, desired))
         self._equal(equal)
@@ -193,8 +219,12 @@ class Audit:
     def _comparable(self, row: Row, ours: Stored | None) -> Desired | None:
         """What DataCite should hold for this record now; None, counted, when that is not to be compared."""
         counts = self.counts
-        if ours is None or ours.record_key != row.key:
-            counts.waiting += 1  # newer than the last scan, or two records with one DOI
+        if ours is None:
+            counts.waiting += 1  # newer than the last scan
+        elif ours.record_key != row.key:
+            pass  # the second record of a DOI, which is counted with the first
+        elif ours.quarantined_digest is not None and not self._adopt:
+            counts.quarantined += 1
         elif ours.standing == FOREIGN:
             counts.foreign += 1
         elif ours.standing == EXCLUDED:
@@ -238,7 +268,7 @@ class Audit:
         gone = Desired(copy.doi, State.NONE, {}, GONE_DIGEST, {})
         held = held_as(copy.state, copy.resolves, copy.fingerprints, gone)
         if isinstance(decide(held, gone, self._policy), Nothing):
-            self._equal([Confirmed(ours.id, ours.desired_digest, held, True, copy.version)])
+            self._equal([Confirmed(ours.id, ours.desired_digest, held, True, self._listed_at, copy.version)])
             return None
         return Suspect(ours, copy.doi, gone)
 
@@ -246,25 +276,14 @@ class Audit:
 
     def _confirm(self, suspects: Sequence[Suspect]) -> None:
         """Ask for each one, with several workers at once, and write down what really differs."""
-        waiting = deque(suspects)
-        answers: dict[str, Remote | None] = {}
-
-        def work() -> None:
-            while waiting:
-                try:
-                    suspect = waiting.popleft()
-                except IndexError:
-                    return
-                answers[suspect.doi] = self._inquiry.one(suspect.doi)
-
-        if suspects:
-            self._parts.together(work, min(self._parts.datacite.workers, len(suspects)))
+        asked_at = self._store.database.moment()
+        answers = self._ask(suspects)
         equal: list[Confirmed] = []
         different: list[Confirmed] = []
         drifts: list[Drift] = []
         for suspect in suspects:
             remote = answers[suspect.doi]
-            drift, confirmed = self._judge(suspect, remote)
+            drift, confirmed = self._judge(suspect, remote, asked_at)
             if drift is not None:
                 drifts.append(drift)
             if confirmed is not None:
@@ -279,7 +298,26 @@ class Audit:
             self.counts.attributes.update(name for name in one.attributes if name in MANAGED_ATTRIBUTES)
         self._parts.tell(self.counts)
 
-    def _judge(self, suspect: Suspect, remote: Remote | None) -> tuple[Drift | None, Confirmed | None]:
+    def _ask(self, suspects: Sequence[Suspect]) -> dict[str, Remote | None]:
+        waiting = deque(suspects)
+        answers: dict[str, Remote | None] = {}
+
+        def work() -> None:
+            while waiting:
+                try:
+                    suspect = waiting.popleft()
+                except IndexError:
+                    return  # another worker was quicker
+                answers[suspect.doi] = self._inquiry.one(suspect.doi)
+
+        if suspects:
+            self._parts.together(work, min(self._parts.datacite.workers, len(suspects)))
+        if None in answers.values():
+            # A password that is not accepted any more reads like a DOI that is not there.
+            self._inquiry.page(None, size=1)
+        return answers
+
+    def _judge(self, suspect: Suspect, remote: Remote | None, at: datetime) -> tuple[Drift | None, Confirmed | None]:
         ours, desired = suspect.stored, suspect.desired
         mine = remote is not None and remote.owner == self._account.id
         if ours is None or desired is None:
@@ -288,10 +326,8 @@ class Audit:
             return orphan(remote), None
         if remote is None or not mine:
             if remote is None and isinstance(decide(Held(), desired, self._policy), Nothing):
-                return None, Confirmed(ours.id, ours.desired_digest, Held(), True)
-            away = absent(ours, remote)
-            gone = away.kinds == ("missing",)
-            return away, Confirmed(ours.id, ours.desired_digest, Held(), False) if gone else None
+                return None, Confirmed(ours.id, ours.desired_digest, Held(), True, at)
+            return absent(ours, remote), Confirmed(ours.id, ours.desired_digest, Held(), False, at)
         held = held_as(remote.state, remote.resolves, fingerprints(remote.attributes), desired)
         drift = difference(held, desired, remote, self._policy)
         if drift is not None and ours.version is not None and (remote.version or 0) > ours.version:
@@ -299,7 +335,7 @@ class Audit:
                 f"{drift.words}; somebody else wrote it: metadataVersion {remote.version}, after ours {ours.version}"
             )
             drift = replace(drift, words=words)
-        return drift, Confirmed(ours.id, ours.desired_digest, held, drift is None, remote.version)
+        return drift, Confirmed(ours.id, ours.desired_digest, held, drift is None, at, remote.version)
 
 
 def compare_one(parts: Parts, limiter: Limiter, doi: str, record_key: str) -> Drift | str:
@@ -332,27 +368,34 @@ def compare_one(parts: Parts, limiter: Limiter, doi: str, record_key: str) -> Dr
     return found or f"DataCite holds it as it should be: {remote.state}, metadataVersion {remote.version}"
 
 
-def repair(parts: Parts, kinds: Iterable[str]) -> int:
-    """Make drift of these kinds pending, and nothing else, so that the next pass sends it; returns of how many DOIs.
+def repair(parts: Parts, kinds: Iterable[str]) -> tuple[int, int]:
+    """Make drift of these kinds pending, and nothing else, so that the next pass sends it.
 
-    What was sent since the comparison, or is wanted otherwise by now, is left to the cycle.
+    Left alone is what was sent since the comparison, or is wanted otherwise by now; and a DOI whose state differs
+    as well, unless that is to be repaired too: an update of a hidden DOI would end in publishing it.
+
+    Returns:
+        Of how many DOIs, and how many were left alone.
     """
     chosen = frozenset(kinds)
     store, account = parts.store, parts.account.id
-    mended = 0
+    mended = concerned = 0
     for drifts in _in_pages(one for one in store.copies.drift(account) if chosen.intersection(one.kinds)):
-        names = [one.doi for one in drifts]
+        concerned += len(drifts)
+        whole = [one for one in drifts if "state" in chosen or "state" not in one.kinds]
+        names = [one.doi for one in whole]
         stored, held = store.dois.of_dois(account, names), store.dois.held(account, names)
-        confirmed = [
-            Confirmed(
-                stored[one.doi].id, stored[one.doi].desired_digest, as_drifted(held[one.doi], one, chosen), False,
-                one.version,
-            )
-            for one in drifts
-            if one.doi in stored and stored[one.doi].in_sync
-        ]  # fmt: skip
-        mended += store.dois.confirm(confirmed)
-    return mended
+        mended += store.dois.confirm(
+            [
+                Confirmed(ours.id, ours.desired_digest, as_drifted(held[one.doi], one, chosen), False, one.found_at,
+                          one.version)
+                for one in whole
+                if (ours := stored.get(one.doi)) is not None and ours.in_sync
+            ]
+        )  # fmt: skip
+    if mended:
+        store.weights.let_pass(account)  # a person ordered it
+    return mended, concerned - mended
 
 
 def _copied(remote: Remote) -> Copy:

@@ -24,6 +24,32 @@ class Refusal:
     option: str
 
 
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a person said is right.
+
+    Attributes:
+        missing: That records are gone.
+        changes: That many DOIs change.
+        at_most: Not more than this, which they saw in a plan.
+        remembered: It holds until what is pending now was sent; otherwise that weighs again.
+    """
+
+    missing: bool = False
+    changes: bool = False
+    at_most: "Impact | None" = None
+    remembered: bool = True
+
+    @property
+    def given(self) -> bool:
+        """Whether anything was said to be right."""
+        return self.missing or self.changes
+
+
+NOBODY = Consent()
+"""Nobody said anything."""
+
+
 @dataclass
 class Impact:
     """What a scan would do to the DOIs that DataCite has.
@@ -33,6 +59,9 @@ class Impact:
         changed: Whose content, landing page or state would change, or that would be set aside.
         hidden: Of these and of the gone: how many would be hidden or deleted.
         gone: Whose records the platform does not have any more.
+        gone_hidden: Of these, the ones that would be hidden or deleted.
+        changed_before: Pending before the scan, and let pass by nobody.
+        hidden_before: Likewise of those to be hidden, and those hidden in the last 24 hours.
         set_aside: The changed ones that could not be sent, by cause.
         attributes: The changed ones by attribute.
         hosts: The changed ones by the host of their landing page, if that was never seen before.
@@ -42,6 +71,9 @@ class Impact:
     changed: int = 0
     hidden: int = 0
     gone: int = 0
+    gone_hidden: int = 0
+    changed_before: int = 0
+    hidden_before: int = 0
     set_aside: Counter[str] = field(default_factory=Counter)
     attributes: Counter[str] = field(default_factory=Counter)
     hosts: Counter[str] = field(default_factory=Counter)
@@ -58,10 +90,11 @@ class Impact:
             held: A digest for each attribute that DataCite holds; None: unknown.
             hosts: The hosts of landing pages that are known.
         """
-        if hides(note, stored):
-            self.hidden += 1
+        vanishes = hides(note, stored)
+        self.hidden += vanishes
         if note.gone:
             self.gone += 1
+            self.gone_hidden += vanishes
             return
         self.changed += 1
         if note.quarantine is not None:
@@ -77,10 +110,8 @@ class Impact:
 
 
 def known(stored: Stored | None) -> bool:
-    """Whether DataCite has this DOI, or rightly has not, because of us."""
-    return stored is not None and stored.standing is None and (
-        stored.synced_digest is not None or stored.synced_state is not State.NONE
-    )  # fmt: skip
+    """Whether DataCite has this DOI because of us."""
+    return stored is not None and stored.standing is None and stored.synced_state is not State.NONE
 
 
 def hides(note: Note, stored: Stored) -> bool:
@@ -104,26 +135,45 @@ def host_of(url: object) -> str | None:
         return None
 
 
-def judge(impact: Impact, limits: BrakeSettings, *, missing: bool, changes: bool) -> Refusal | None:
-    """Why a person has to look first; None when nobody has to.
-
-    Args:
-        impact: What the scan would do.
-        limits: What is unusual.
-        missing: Somebody said that records are rightly gone.
-        changes: Somebody said that the changes are right.
-    """
-    hidden = impact.hidden - (impact.gone if missing else 0)
-    too_many_hidden = hidden >= limits.at_least and hidden > impact.known * limits.hidden / 100
-    too_many_changed = impact.known >= limits.at_least and impact.changed > impact.known * limits.changed / 100
-    if too_many_hidden and not changes:
-        gone = "; ".join(filter(None, [f"{impact.gone:,} records are gone" if impact.gone else "", _what(impact)]))
-        option = "--accept-missing" if impact.gone and not too_many_changed and hidden <= impact.gone else None
-        words = f"{hidden:,} of {impact.known:,} known DOIs would be hidden or deleted ({gone})"
-        return Refusal(words, option or "--accept-changes")
-    if too_many_changed and not changes:
-        words = f"{impact.changed:,} of {impact.known:,} known DOIs changed at once ({_what(impact)})"
+def judge(impact: Impact, limits: BrakeSettings, consent: Consent) -> Refusal | None:
+    """Why a person has to look first; None when nobody has to."""
+    if consent.at_most is not None and (more := _beyond(impact, consent.at_most)) is not None:
+        return more
+    if consent.changes:
+        return None
+    hidden = impact.hidden + impact.hidden_before - (impact.gone_hidden if consent.missing else 0)
+    changed = impact.changed + impact.changed_before
+    too_many_changed = impact.known >= limits.at_least and changed > impact.known * limits.changed / 100
+    if hidden >= limits.at_least and hidden > impact.known * limits.hidden / 100:
+        only_gone = not too_many_changed and impact.hidden == impact.gone_hidden and not impact.hidden_before
+        earlier = f"{impact.hidden_before:,} of them noted or sent before" if impact.hidden_before else ""
+        gone = f"{impact.gone:,} records are gone" if impact.gone else ""
+        what = "; ".join(filter(None, [earlier, gone, _what(impact)]))
+        words = f"{hidden:,} of {impact.known:,} known DOIs would be hidden or deleted ({what})"
+        return Refusal(words, "--accept-missing" if only_gone and not consent.missing else "--accept-changes")
+    if too_many_changed:
+        earlier = f"{impact.changed_before:,} of them noted before" if impact.changed_before else ""
+        what = "; ".join(filter(None, [earlier, _what(impact)]))
+        words = f"{changed:,} of {impact.known:,} known DOIs changed at once ({what})"
         return Refusal(words, "--accept-changes")
+    return None
+
+
+def _beyond(impact: Impact, seen: Impact) -> Refusal | None:
+    """Whether it is more by now than somebody saw."""
+    for what in ("hidden", "gone", "changed"):
+        now, then = getattr(impact, what), getattr(seen, what)
+        if now > then:
+            return Refusal(f"{now:,} known DOIs would be {what}, and the plan showed {then:,}", "")
+    return None
+
+
+def apart(first: Impact, second: Impact, limits: BrakeSettings) -> Refusal | None:
+    """Whether a second look at the same records finds notably more than the first, which was judged."""
+    for what in ("hidden", "changed"):
+        then, now = getattr(first, what), getattr(second, what)
+        if now > then + limits.at_least:
+            return Refusal(f"{now:,} known DOIs would be {what} now, a moment ago it were {then:,}", "")
     return None
 
 
@@ -146,7 +196,7 @@ def _what(impact: Impact) -> str:
         parts.append(f"landing pages of {count:,} move to {host}, which no DOI had before")
     parts += [f"{count:,} cannot be sent: {cause}" for cause, count in impact.set_aside.most_common(_NAMED)]
     parts += _most(impact.attributes)
-    return "; ".join(parts) or "their states change"
+    return "; ".join(parts) or ("their states change" if impact.changed else "")
 
 
 def _most(attributes: Counter[str]) -> Iterable[str]:

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from syncd.brake import NOBODY, Consent
 from syncd.clock import Clock, SystemClock
 from syncd.config import USUAL, AccountSettings, BrakeSettings, DataCiteSettings, Settings
 from syncd.datacite.client import Client
@@ -34,7 +35,7 @@ from syncd.platforms import Platform, open_platform
 from syncd.scan import Scan, ScanCounts
 from syncd.send import COUNTED, SendCounts, Sender, Together, Writer, in_threads
 from syncd.store import Store, schema
-from syncd.store.runs import Runs
+from syncd.store.runs import BRAKE, Runs
 
 _log = structlog.get_logger()
 
@@ -101,8 +102,7 @@ def run(
     store: Store,
     *,
     full: bool = True,
-    accept_missing: bool = False,
-    accept_changes: bool = False,
+    consent: Consent = NOBODY,
     clock: Clock | None = None,
     **others: Any,
 ) -> Report:
@@ -113,8 +113,7 @@ def run(
         account: The one to look at.
         store: The state database.
         full: See ``one_pass``.
-        accept_missing: See ``one_pass``.
-        accept_changes: See ``one_pass``.
+        consent: What a person said is right.
         clock: The time.
         others: Other members of ``Parts``.
 
@@ -124,7 +123,7 @@ def run(
     with opened(settings, account, store, clock=clock, **others) as (parts, limiter):
         refuse_unadopted(parts, limiter)
         _end_pauses_that_end_by_trying(store.runs, account.id)
-        return one_pass(parts, limiter, full=full, accept_missing=accept_missing, accept_changes=accept_changes)
+        return one_pass(parts, limiter, full=full, consent=consent)
 
 
 @contextmanager
@@ -200,9 +199,7 @@ def prepare(parts: Parts) -> Limiter:
     return limiter
 
 
-def one_pass(
-    parts: Parts, limiter: Limiter, *, full: bool, accept_missing: bool = False, accept_changes: bool = False
-) -> Report:
+def one_pass(parts: Parts, limiter: Limiter, *, full: bool, consent: Consent = NOBODY) -> Report:
     """Scan one account and send until nothing is due.
 
     Args:
@@ -210,17 +207,16 @@ def one_pass(
         limiter: Where its slots come from (see ``prepare``).
         full: Look at every record; otherwise at those whose timestamps moved, where the platform can tell
             and an earlier full scan left a watermark.
-        accept_missing: Go on although many records, half of them, or all, are gone.
-        accept_changes: Go on although unusually many DOIs would change.
+        consent: What a person said is right, so that the brake lets it pass.
 
     Raises:
         SyncdError: The pass could not go on; what was settled until then stays.
     """
-    counts = scan(parts, full=full, accept_missing=accept_missing, accept_changes=accept_changes)
+    counts = scan(parts, full=full, consent=consent)
     return Report(parts.account.id, counts, send(parts, limiter))
 
 
-def scan(parts: Parts, *, full: bool, accept_missing: bool = False, accept_changes: bool = False) -> ScanCounts:
+def scan(parts: Parts, *, full: bool, consent: Consent = NOBODY) -> ScanCounts:
     """The first half: note what differs; when it would change too much, the account waits for a person."""
     account, platform, runs = parts.account, parts.platform, parts.store.runs
     since = runs.watermark(account.id)
@@ -230,17 +226,14 @@ def scan(parts: Parts, *, full: bool, accept_missing: bool = False, accept_chang
     run = runs.begin(account.id, FULL if full else CHANGED, at_once=full)
     result, watermark = "failed", None
     try:
-        if look.run(
-            full=full, since=since, holder=parts.process, accept_missing=accept_missing,
-            accept_changes=accept_changes, stopping=parts.stopping,
-        ):  # fmt: skip
+        if look.run(full=full, since=since, holder=parts.process, consent=consent, stopping=parts.stopping):
             # A quick look that saw nothing keeps the place it began at.
             result, watermark = "done", since if platform.watermark is None else platform.watermark
-            if full:
+            if full or consent.given:
                 _release_brake(runs, account.id)
     except SafetyError as refusal:
         # Whoever sends for this account stops as well, until a scan passes or a person says that it is right.
-        pause = runs.pause(account.id, "brake", f"{refusal.message} → {refusal.hint}", lambda _attempts: None)
+        pause = runs.pause(account.id, BRAKE, f"{refusal.message} → {refusal.hint}", lambda _attempts: None)
         _log.error("scan.braked", account=account.id, message=refusal.message, since=str(pause.since))
         raise
     finally:
@@ -287,7 +280,7 @@ def send(parts: Parts, limiter: Limiter) -> SendCounts:
 
 
 def _release_brake(runs: Runs, account: str) -> None:
-    if any(pause.scope == account and pause.cause == "brake" for pause in runs.pauses(account)):
+    if any(pause.scope == account and pause.cause == BRAKE for pause in runs.pauses(account)):
         runs.resume(account)
 
 

@@ -1,6 +1,7 @@
 """Ask DataCite what it holds: every question has a slot, respects the host's pauses, and is repeated with patience."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Protocol, TypeVar
 
 import structlog
@@ -22,7 +23,7 @@ from syncd.datacite.remote import (
 )
 from syncd.errors import CredentialsError, StoppedError, UnreachableError
 from syncd.limiter import Limiter
-from syncd.plan import delay
+from syncd.plan import delay, pause_length
 from syncd.store import Store
 from syncd.store.runs import BY_HAND, HOST
 
@@ -130,6 +131,10 @@ class Inquiry:
             )
         if found.cause == "throttled":
             self._limiter.slow_down()
+            self._store.runs.pause(
+                HOST, found.cause, found.message,
+                lambda several: timedelta(seconds=pause_length(found.cause, several, found.retry_after)),
+            )  # fmt: skip
         if attempts >= self._attempts:
             raise UnreachableError(
                 f"DataCite does not answer as it should: {found.cause}: {found.message}",

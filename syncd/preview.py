@@ -3,14 +3,13 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from syncd.brake import host_of
+from syncd.brake import NOBODY, Impact, host_of
 from syncd.clock import SystemClock
 from syncd.config import WINDOW_SECONDS, AccountSettings, Settings
 from syncd.datacite.request import Delete, Put, Write
-from syncd.errors import SafetyError
 from syncd.model import MANAGED_ATTRIBUTES, Desired, Held, Problem, State
 from syncd.plan import Nothing, Policy, next_step
 from syncd.platforms import Platform
@@ -23,6 +22,7 @@ ACTIONS = ("create", "publish", "update", "hide", "delete", "set aside", "foreig
 
 _FREE = ("set aside", "foreign")
 _CHECKSUM_DIGITS = 12
+_REASON_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +89,22 @@ class Plan:
     Attributes:
         unchanged: DOIs that would be left as they are, because they are as they should be.
         excluded: DOIs that an operator took out.
-        refusal: Why a pass would stop before it begins, with the command that lets it pass; empty when it would not.
+        failed: DOIs that stand failed, and wait for a change.
+        refusal: Why a pass would stop before it begins; empty when it would not.
+        option: What would let it pass.
         seconds: How long sending takes at the configured ceiling.
+        impact: What it would change for the DOIs that DataCite has.
     """
 
     account: str
     planned: Sequence[Planned]
     unchanged: int
     excluded: int
+    failed: int
     refusal: str
+    option: str
     seconds: float
+    impact: Impact
 
     @property
     def requests(self) -> int:
@@ -137,7 +143,8 @@ class Plan:
 def _what(one: Planned) -> str:
     """What a change has in common with others: never a value that only one DOI has."""
     if not one.costs:
-        return one.reason.split(":")[0]
+        cause = one.reason.split(":")[0]
+        return one.reason[:_REASON_LENGTH] if cause == "metadata_invalid" else cause
     if one.action == "create" or not one.attributes:
         return one.reason
     names = [name for name in one.attributes if name != "url"]
@@ -152,41 +159,47 @@ def _what(one: Planned) -> str:
 
 
 def preview(
-    settings: Settings, account: AccountSettings, platform: Platform, store: Store, *, accept_missing: bool = False
+    settings: Settings, account: AccountSettings, platform: Platform, store: Store, *, values: bool = False
 ) -> Plan:
-    """Every DOI that a full pass would send something for, or set aside."""
+    """Every DOI that a full pass would send something for, or set aside.
+
+    Args:
+        settings: The whole configuration.
+        account: The one to look at.
+        platform: Its platform.
+        store: The state database.
+        values: Keep the new values too, which takes much memory.
+    """
     policy = Policy(account.source.withdrawn_drafts == "keep", account.source.hide_reason)
     store.bindings.check(account.id, settings.datacite.base_url, platform.identity())
     scan = Scan(account, platform, store, SystemClock(), settings.brake)
     planned: list[Planned] = []
     seen: set[str] = set()
-    for findings in scan.differences(full=True):
-        scan.weigh(findings)
+    moving = 0
+    for findings in scan.weighed():
         held = store.dois.held(account.id, [one.note.doi for one in findings])
         for finding in findings:
             seen.add(finding.note.doi)
             one = _of_finding(finding, held.get(finding.note.doi, Held()), policy, account)
             if one is not None:
-                planned.append(one)
-    planned += _waiting(account, platform, store, policy, seen)
+                planned.append(one if values else replace(one, values={}))
+                moving += finding.stored is not None and finding.stored.in_sync
+    waiting = _waiting(account, platform, store, policy, seen)
+    planned += [one if values else replace(one, values={}) for one in waiting]
     found = store.reading.sum(account.id)
+    refusal = scan.harm(NOBODY)
     requests = sum(one.costs for one in planned)
     return Plan(
         account=account.id,
         planned=planned,
-        unchanged=scan.counts.untouched + scan.counts.touched - sum(one.doi not in seen for one in planned),
+        unchanged=found.in_sync - moving,
         excluded=found.excluded,
-        refusal=_refusal(scan, accept_missing=accept_missing),
+        failed=found.quarantined,
+        refusal=refusal.words if refusal else "",
+        option=refusal.option if refusal else "",
+        impact=scan.impact,
         seconds=requests / settings.datacite.slots * WINDOW_SECONDS,
     )
-
-
-def _refusal(scan: Scan, *, accept_missing: bool) -> str:
-    try:
-        scan.refuse_harm(accept_missing=accept_missing, accept_changes=False)
-    except SafetyError as refusal:
-        return f"{refusal.message} ({refusal.hint})"
-    return ""
 
 
 def _waiting(

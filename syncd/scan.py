@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import structlog
 
-from syncd.brake import Impact, emptied, host_of, judge, known
+from syncd.brake import NOBODY, Consent, Impact, Refusal, apart, emptied, host_of, judge, known
 from syncd.causes import CAUSES
 from syncd.clock import Clock
 from syncd.config import USUAL, AccountSettings, BrakeSettings
@@ -57,8 +57,13 @@ class Finding:
         )
 
     @property
+    def waits(self) -> bool:
+        """Whether it is noted only when the brake let the whole scan pass: it changes a row of ours."""
+        return self.stored is not None and not self.same_content
+
+    @property
     def weighs(self) -> bool:
-        """Whether something would change for a DOI that DataCite has, or rightly has not, because of us."""
+        """Whether something would change for a DOI that DataCite has because of us."""
         same = self.note.quarantine is None and self.stored is not None and (
             self.note.desired_digest == self.stored.synced_digest
         )  # fmt: skip
@@ -98,6 +103,7 @@ class Scan:
         self.counts = ScanCounts()
         self.impact = Impact(0)
         self._hosts: frozenset[str] = frozenset()
+        self._weighed = False
         self._seen = _Seen(0)
         self._found = 0
         self._noted = 0
@@ -111,12 +117,12 @@ class Scan:
             since: Otherwise: the watermark from which changes are asked for.
             again: The same look once more, which is not counted.
         """
+        counted = self.counts
         if again:
-            counted, self.counts = self.counts, ScanCounts()
-            yield from self.differences(full=full, since=since)
-            self.counts = counted
-            return
+            self.counts = ScanCounts()
         self._found = 0
+        if full and not again:
+            self._look_at_what_weighs()
         pages = self._platform.all() if full else self._platform.changed(since)
         if full:
             self._seen = _Seen(self._store.dois.highest_id(self._account.id))
@@ -126,6 +132,8 @@ class Scan:
             yield findings
         if full:
             yield from self._gone()
+        if again:
+            self.counts = counted
 
     def run(
         self,
@@ -133,8 +141,7 @@ class Scan:
         full: bool,
         since: object,
         holder: str,
-        accept_missing: bool,
-        accept_changes: bool = False,
+        consent: Consent = NOBODY,
         stopping: Callable[[], bool] = lambda: False,
     ) -> bool:
         """Note everything that differs; False when the program is to stop before the end.
@@ -151,71 +158,80 @@ class Scan:
         if not runs.take_lease(lease, holder, _LEASE):
             raise BusyError(f"another process scans {self._account.id} now", hint="try again in a few minutes")
         try:
-            held_back = self._look(full=full, since=since, lease=lease, holder=holder, stopping=stopping)
-            if held_back is None:
-                return False
-            self.refuse_harm(accept_missing=accept_missing, accept_changes=accept_changes)
-            pages = [held_back] if held_back else self.differences(full=full, since=since, again=True)
-            for findings in pages:
+            held_back, again = [], False
+            for findings in self.differences(full=full, since=since):
+                self._stay(lease, holder)
+                self._weigh(findings, self.impact)
+                # A scan that is braked leaves no mark on what was there before it.
+                self._note([one for one in findings if not one.waits])
+                held_back += [] if again else [one for one in findings if one.waits]
+                if len(held_back) > _HELD_BACK:
+                    held_back, again = [], True  # too many to keep: they are looked for once more
+                if stopping():
+                    return False
+            self._refuse(self.harm(consent))
+            for findings in self._once_more(full=full, since=since) if again else [held_back]:
                 self._stay(lease, holder)
                 self._note(findings)
                 if stopping():
                     return False
+            if consent.given and consent.remembered:
+                self._store.weights.let_pass(self._account.id)
             self._remember_hosts()
             return True
         finally:
             runs.release_lease(lease, holder)
 
-    def _look(
-        self, *, full: bool, since: object, lease: str, holder: str, stopping: Callable[[], bool]
-    ) -> list[Finding] | None:
-        """Note what is new at once, and count what would change at DataCite: that waits for the brake's word.
+    def _once_more(self, *, full: bool, since: object) -> Iterator[list[Finding]]:
+        """The same look, not counted, and only as long as it finds about the same.
 
-        Returns:
-            The findings that were held back, empty when they are too many to keep: then they are to be looked for
-            again; None when the program is to stop.
+        Raises:
+            SafetyError: It finds notably more, so what was judged is not what is there.
         """
-        held_back: list[Finding] = []
-        too_many = False
-        for findings in self.differences(full=full, since=since):
-            self._stay(lease, holder)
-            self.weigh(findings)
-            waiting = [one for one in findings if one.weighs]
-            self._note([one for one in findings if not one.weighs])
-            too_many = too_many or len(held_back) + len(waiting) > _HELD_BACK
-            held_back = [] if too_many else held_back + waiting
-            if stopping():
-                return None
-        return held_back
+        second = Impact(self.impact.known)
+        for findings in self.differences(full=full, since=since, again=True):
+            self._weigh(findings, second)
+            self._refuse(apart(self.impact, second, self._limits))
+            yield findings
 
-    def weigh(self, findings: Sequence[Finding]) -> None:
-        """Add what these findings would change at DataCite to ``impact``."""
+    def _weigh(self, findings: Sequence[Finding], impact: Impact) -> None:
+        """Add what these findings would change at DataCite."""
         heavy = [one for one in findings if one.weighs]
         if not heavy:
             return
-        if not self.impact.known:
-            self.impact.known = self._store.dois.known(self._account.id)
-            self._hosts = self._store.bindings.hosts(self._account.id)
+        if not self._weighed:
+            self._look_at_what_weighs()
+            impact = self.impact
         held = self._store.dois.held(self._account.id, [one.note.doi for one in heavy])
         for one in heavy:
             if one.stored is not None:
                 digests = held[one.note.doi].digests if one.note.doi in held else None
-                self.impact.add(one.note, one.stored, one.desired, digests, self._hosts)
+                impact.add(one.note, one.stored, one.desired, digests, self._hosts)
 
-    def refuse_harm(self, *, accept_missing: bool, accept_changes: bool) -> None:
-        """Stop before anything is noted that would change more at DataCite than is usual.
+    def _look_at_what_weighs(self) -> None:
+        """What the brake knows before the scan; a quick look that finds nothing does not ask."""
+        before = self._store.weights.before(self._account.id)
+        self.impact = Impact(before.known, changed_before=before.changed, hidden_before=before.hidden)
+        self._hosts = self._store.bindings.hosts(self._account.id)
+        self._weighed = True
 
-        Raises:
-            SafetyError: A person has to look first.
-        """
-        refusal = None if accept_missing else emptied(self.counts.gone, self._found)
-        refusal = refusal or judge(self.impact, self._limits, missing=accept_missing, changes=accept_changes)
-        if refusal is not None:
-            account = self._account.id
-            raise SafetyError(
-                f"{account}: {refusal.words}: nothing is sent",
-                hint=f"syncd plan shows it; if it is right: syncd sync --account {account} {refusal.option}",
-            )
+    def weighed(self) -> Iterator[list[Finding]]:
+        """Every difference of a full look, weighed into ``impact``; nothing is written."""
+        for findings in self.differences(full=True):
+            self._weigh(findings, self.impact)
+            yield findings
+
+    def harm(self, consent: Consent) -> Refusal | None:
+        """Why a person has to look first, before anything is noted that changes more at DataCite than is usual."""
+        gone = None if consent.missing else emptied(self.counts.gone, self._found)
+        return gone or judge(self.impact, self._limits, consent)
+
+    def _refuse(self, refusal: Refusal | None) -> None:
+        if refusal is None:
+            return
+        account = self._account.id
+        way = f"; if it is right: syncd sync --account {account} {refusal.option}" if refusal.option else ""
+        raise SafetyError(f"{account}: {refusal.words}: nothing is sent", hint=f"syncd plan shows it{way}")
 
     def _remember_hosts(self) -> None:
         if self._new_hosts:
@@ -269,6 +285,8 @@ class Scan:
     def _finding(self, row: Row, stored: Stored | None, earlier: Finding | None) -> Finding | None:
         """What a row that is new or different means; None when it says nothing that we do not know."""
         if earlier is not None:
+            if row.key in (earlier.note.record_key, earlier.note.rival_key):
+                return earlier  # it is one of the two that were named
             return replace(earlier, note=_contested(earlier.note, row.key), desired=None)
         if stored is not None:
             self._seen.add(stored.id)

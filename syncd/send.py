@@ -16,7 +16,7 @@ from syncd import settle
 from syncd.config import AccountSettings, DataCiteSettings
 from syncd.datacite.answer import Answer, NoAnswer
 from syncd.datacite.outcome import Accepted, Deferred, Halted, Outcome, Rejected, judge
-from syncd.datacite.request import Put, Write
+from syncd.datacite.request import Delete, Put, Write
 from syncd.errors import ConfigurationError, PlatformError, StateError, SyncdError
 from syncd.limiter import Limiter, Slot
 from syncd.model import Desired, Problem, State
@@ -66,7 +66,7 @@ class SendCounts:
 
     Attributes:
         halted: Why DataCite takes nothing of this account; empty when it does.
-        paused: A pause of the account or the host held or began.
+        paused: The cause of a pause that held or began; empty when there was none.
         trouble: The last trouble of the host, in words.
     """
 
@@ -76,7 +76,7 @@ class SendCounts:
     deferred: int = 0
     unneeded: int = 0
     halted: str = ""
-    paused: bool = False
+    paused: str = ""
     trouble: str = ""
     answered: bool = False
     failures_in_a_row: int = 0
@@ -151,7 +151,8 @@ class Sender:
             return False
         probed = self._store.runs.leave(self._account.id, self._claim_time)
         if probed is None:
-            self.counts.paused = True
+            pauses = self._store.runs.pauses(self._account.id)
+            self.counts.paused = next((pause.cause for pause in pauses), self.counts.paused)
             return False
         claim = self._store.claims.claim(self._account.id, self._owner, duration=self._claim_time, grace=self._grace)
         before = self.counts.requests
@@ -215,7 +216,10 @@ class Sender:
         mapped = self._platform.map(row)
         if isinstance(mapped, Problem):
             return Turn(row, mapped, mapped)
-        return Turn(row, mapped, self._next(claim, mapped))
+        step = self._next(claim, mapped)
+        if _is_for_a_scan(claim, mapped, step):
+            return Turn(row, mapped, None)
+        return Turn(row, mapped, step)
 
     def _next(self, claim: Claim, desired: Desired) -> Nothing | Write | Problem:
         account = self._account
@@ -228,7 +232,7 @@ class Sender:
             self.counts.add("rejected")
             _log.warning("record.rejected", doi=claim.doi, cause=turn.step.cause, message=str(turn.step))
         elif turn.step is None:
-            _log.info("record.missing", doi=claim.doi, account=claim.account)
+            _log.info("record.left_to_a_scan", doi=claim.doi, account=claim.account, there=turn.row is not None)
         else:
             self.counts.add("unneeded")
         self._store.claims.settle(claim, settlement)
@@ -334,12 +338,12 @@ class Sender:
         several = _FAILURES_TO_PAUSE if self.counts.answered and not probed else 1
         if self.counts.failures(more=True) < several and outcome.cause != "throttled":
             return True, Weather.FAIR
-        self.counts.paused = True
+        self.counts.paused = outcome.cause
         pause = self._pause(HOST, outcome.cause, outcome.message, probed, claim.doi, outcome.retry_after)
         self._store.runs.end_wait([scope for scope in probed if scope != HOST])
         if outcome.cause == "throttled":
             self._limiter.slow_down()
-        elif not pause.several and exhausted(claim.attempts + 1):
+        elif pause.until is not None and not pause.several and exhausted(claim.attempts + 1):
             # It happens to this record again and again and to no other: it is not the host.
             self._resume([HOST])
             return True, Weather.FAIR
@@ -361,5 +365,17 @@ class Sender:
 
     def _resume(self, scopes: Iterable[str]) -> None:
         for scope in scopes:
-            self._store.runs.resume(scope)
-            _log.info("sending.resumed", scope=scope)
+            if self._store.runs.resume(scope, by_itself=True):
+                _log.info("sending.resumed", scope=scope)
+
+
+def _is_for_a_scan(claim: Claim, desired: Desired, step: Nothing | Write | Problem) -> bool:
+    """Whether the record turned, since a scan saw it, into what only a scan with its brake may decide. Pure.
+
+    To hide or delete what the scan wanted otherwise, and any change of what is mass work: the next scan notes it,
+    and what it lets pass is sent then.
+    """
+    if desired.digest == claim.desired_digest:
+        return False
+    vanishes = isinstance(step, Delete) or (isinstance(step, Put) and step.event == "hide")
+    return claim.lane == LANE_BACKFILL or (vanishes and desired.state is not claim.desired_state)

@@ -45,7 +45,15 @@ def unsent(claim: Claim, turn: Turn, chance: float) -> Settlement:
     if turn.step is None:
         attempts = claim.attempts + 1
         wait = _wait(attempts, None, chance)
-        return replace(_read_again(claim, turn), desired_digest=claim.desired_digest, retry_in=wait, attempts=attempts)
+        # What is noted stays, and without a row digest the next scan looks at the record anew.
+        return replace(
+            _read_again(claim, turn),
+            desired_digest=claim.desired_digest,
+            desired_state=claim.desired_state,
+            row_digest=None,
+            retry_in=wait,
+            attempts=attempts,
+        )
     if isinstance(turn.step, Problem):
         failed = Failed(turn.step.cause, str(turn.step))
         return replace(_read_again(claim, turn), quarantine=True, failed=failed)

@@ -239,7 +239,7 @@ def test_an_adoption_names_all_differences_and_none_else(large: Large) -> None:
 
     assert result["found"] == large.expected
     assert result["writes"] == 0
-    assert result["requests"] <= 2 + 1 + len(large.expected)
+    assert result["requests"] <= 2 + 1 + 1 + len(large.expected)
     assert result["counts"].equal == COUNT - 7 * 8
     found = large.site.store.reading.sum("DATACITE.DEMO")
     assert found.adds_up

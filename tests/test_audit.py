@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from syncd import audit
 from syncd.audit import Audit, AuditCounts
 from syncd.cycle import opened, scan
-from syncd.errors import CredentialsError, SafetyError
+from syncd.datacite.normal import fingerprints
+from syncd.errors import CredentialsError, SafetyError, UnreachableError
+from syncd.model import MANAGED_ATTRIBUTES
 from syncd.sandbox.server import RunningSandbox
 from tests.elsewhere import Elsewhere
 from tests.site import ATTRIBUTES, PREFIX, Site
@@ -112,7 +115,7 @@ def test_adoption_names_every_difference_and_writes_nothing(newcomer: Site) -> N
     assert counts.attributes == Counter(titles=1, url=1, language=1, subjects=1)
     assert (counts.equal, counts.different, counts.foreign) == (32, 11, 1)
     assert writes(newcomer) == 0
-    assert len(newcomer.requests) == 1 + 11
+    assert len(newcomer.requests) == 1 + 11 + 1  # the last shows that what is missing is not a lost password
     assert newcomer.sync().send.requests == 9  # not the one that only DataCite has, nor the invalid one
     assert [one["attributes"] for one in newcomer.row(2)["writes"]] == [["url"]]
     assert newcomer.row(42)["cause"] == "metadata_invalid"
@@ -251,7 +254,7 @@ def test_what_waits_to_be_sent_is_no_drift(site: Site) -> None:
     counts = compared(site, adopt=False)
 
     assert kinds(site) == {}
-    assert (counts.equal, counts.waiting, counts.different) == (0, 3, 0)
+    assert (counts.equal, counts.waiting, counts.quarantined, counts.different) == (0, 2, 1, 0)
 
 
 def test_rejected_credentials_are_no_empty_account(newcomer: Site) -> None:
@@ -335,3 +338,118 @@ def test_one_doi_is_shown_with_what_datacite_holds_now(site: Site) -> None:
     assert "titles: [{'title': 'Ours'}] → [{'title': 'Theirs'}]" in one.stdout
     assert json.loads(two.stdout)[0]["remote"]["words"].startswith("DataCite holds it as it should be: findable")
     assert "remote" not in json.loads(syncd(site, "show", name(2), "--json").stdout)[0]
+
+
+def test_a_rebind_to_another_datacite_knows_nothing_of_it(site: Site) -> None:
+    for number in range(1, 21):
+        site.add(number)
+    site.sync()
+    world = site.sandbox.application.world
+    world.clear()
+    with site.store.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE syncd_fingerprint SET host = 'http://127.0.0.1:1'")
+
+    compared(site, adopt=True, rebind=True)
+
+    assert site.store.reading.sum("DATACITE.DEMO").in_sync == 0
+    assert site.sync().send.accepted == 20
+    assert len(world.dois) == 20
+
+
+def test_that_datacite_rightly_has_nothing_is_not_taken_from_a_list(newcomer: Site) -> None:
+    """The index does not know yet of two DOIs that should not be public."""
+    elsewhere = Elsewhere(newcomer.sandbox.application)
+    elsewhere.catch_up()
+    for number, status in ((1, "withdrawn"), (2, "private")):
+        newcomer.add(number, status=status, titles=[{"title": f"Title {number}"}])
+        elsewhere.write(name(number), document(number))
+
+    compared(newcomer, adopt=True)
+
+    assert kinds(newcomer) == {"r1": ["state"], "r2": ["state"]}
+    newcomer.sync()
+    assert [stored.state for number in (1, 2) if (stored := newcomer.remote(number))] == ["registered", "registered"]
+
+
+def test_a_list_that_ends_early_is_no_proof(newcomer: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(newcomer, 60)
+    from syncd.inquiry import Inquiry
+
+    page = Inquiry.page
+
+    def part(self: Inquiry, cursor: str | None, size: int | None = None) -> Any:
+        found = page(self, cursor, size)
+        return found if size else replace(found, items=found.items[:20], cursor=None)
+
+    monkeypatch.setattr(Inquiry, "page", part)
+
+    with pytest.raises(UnreachableError, match="counts 60 DOIs of DATACITE.DEMO, and its list had 20"):
+        compared(newcomer, adopt=True)
+
+    monkeypatch.undo()
+    assert compared(newcomer, adopt=True).equal == 60
+
+
+def test_an_older_list_does_not_overrule_what_was_sent_since(site: Site) -> None:
+    site.add(1, titles=[{"title": "A"}])
+    site.sync()
+    Elsewhere(site.sandbox.application).catch_up()
+    site.edit(1, titles=[{"title": "B"}])
+    site.sync()
+    site.edit(1, titles=[{"title": "A"}])
+
+    compared(site, adopt=True)  # the list still says A, and so does the platform
+
+    assert site.sync().send.accepted == 1
+    assert site.title(1) == "A"
+
+
+def test_a_repair_of_the_landing_page_leaves_a_hidden_doi_hidden(site: Site) -> None:
+    site.add(1)
+    site.sync()
+    elsewhere = Elsewhere(site.sandbox.application)
+    elsewhere.write(name(1), {"url": "https://old.example.org/1"})
+    elsewhere.hide(name(1))
+
+    compared(site, adopt=False, repair=("url",))
+
+    assert site.sync().send.requests == 0
+    stored = site.remote(1)
+    assert stored is not None
+    assert stored.state == "registered"
+    compared(site, adopt=False, repair=("url", "state"))
+    assert site.sync().send.accepted == 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"subjects": ["", None, "text"]}, {"rightsList": [None, "x"]}, {"publicationYear": 2**60},
+     {"geoLocations": [{"geoLocationPoint": {"pointLatitude": "NaN", "pointLongitude": float("inf")}}]}],
+    ids=str,
+)  # fmt: skip
+def test_what_datacite_holds_in_a_strange_form_is_different_and_stops_nothing(newcomer: Site, odd: Any) -> None:
+    fill(newcomer, 3)
+    newcomer.sandbox.application.world.dois[name(2)].attributes.update(odd)
+    newcomer.sandbox.application.world.searchable()
+
+    counts = compared(newcomer, adopt=True)
+
+    assert counts.equal == 2
+    assert kinds(newcomer) == {"r2": ["metadata"]}
+
+
+def test_an_attribute_of_any_form_has_a_fingerprint() -> None:
+    for value in (
+        ["x"],
+        [None],
+        [[1]],
+        "x",
+        5,
+        float("nan"),
+        {"a": float("inf")},
+        [{"subject": None}],
+        2**70,
+        "\ud800",
+    ):
+        for attribute in MANAGED_ATTRIBUTES:
+            assert fingerprints({attribute: value, "url": "https://example.org/"}) is not None

@@ -48,7 +48,7 @@ class Mass(Story):
 
     def __init__(self, folder: Path, count: int, slots: int) -> None:
         shutil.copy(_template(folder), folder / "state.db")
-        super().__init__(0, folder, slots)
+        super().__init__(0, folder, slots, workers=16)
         self.count = count
         self.result = Result()
         self.edits: list[tuple[float, str, str]] = []

@@ -5,10 +5,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from syncd.brake import Consent
 from syncd.sandbox.server import RunningSandbox
 from syncd.sandbox.world import Account
 from tests.site import Site
@@ -147,7 +149,7 @@ def test_an_excluded_doi_is_left_alone_until_the_exclusion_ends(site: Site) -> N
     site.edit(1, titles=[{"title": "Edited while excluded"}])
     site.sync()
     site.remove(1)
-    site.sync(accept_missing=True)
+    site.sync(consent=Consent(missing=True))
     site.add(1, titles=[{"title": "Back again"}])
     site.sync()
 
@@ -159,3 +161,39 @@ def test_an_excluded_doi_is_left_alone_until_the_exclusion_ends(site: Site) -> N
     site.sync()
     assert site.title(1) == "Back again"
     assert site.store.reading.sum("DATACITE.DEMO").in_sync == 2
+
+
+def test_a_pass_while_somebody_paused_says_so_and_not_that_datacite_is_away(site: Site) -> None:
+    site.add(1)
+    syncd(site, "pause", "--reason", "first")
+    syncd(site, "pause", "--reason", "second")
+
+    done = syncd(site, "sync")
+
+    assert done.returncode == 1
+    assert "Paused by an operator." in done.stdout
+    assert "second" in syncd(site, "status").stdout
+
+
+def test_a_request_that_passes_ends_no_pause_that_somebody_ordered_meanwhile(site: Site) -> None:
+    site.add(1)
+    runs = site.store.runs
+    runs.pause("DATACITE.DEMO", "credentials", "no", lambda _attempts: timedelta(0))
+    assert runs.leave("DATACITE.DEMO", timedelta(minutes=1)) == ("DATACITE.DEMO",)
+    runs.pause("DATACITE.DEMO", "by_hand", "wait", lambda _attempts: None)
+
+    assert not runs.resume("DATACITE.DEMO", by_itself=True)
+
+    site.sync()
+    assert site.requests == []
+
+
+def test_a_doi_that_is_excluded_while_a_worker_has_it_is_not_sent(site: Site) -> None:
+    site.add(1)
+    site.scan()
+    claim = site.store.claims.claim("DATACITE.DEMO", "me", duration=timedelta(minutes=5), grace=timedelta(0))
+    assert claim is not None
+
+    site.store.orders.exclude("DATACITE.DEMO", ["10.5072/r1"], "by hand")
+
+    assert not site.store.claims.mark_unsure(claim, timedelta(seconds=1))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from syncd.brake import Consent
 from syncd.errors import SafetyError, StateError
 from syncd.store.runs import HOST
 from tests.site import PREFIX, Site
@@ -270,7 +271,7 @@ def test_no_harm_an_emptied_source_stops_the_run(site: Site) -> None:
 
     assert site.requests == []
     assert site.row(1)["bucket"] == "in_sync"
-    site.sync(accept_missing=True)
+    site.sync(consent=Consent(missing=True))
     stored = site.remote(1)
     assert stored is not None
     assert stored.state == "registered"

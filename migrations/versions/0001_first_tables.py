@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.Column("result", sa.Text, nullable=False),
     )
     op.create_index("syncd_write_doi", "syncd_write", ["account", "doi", "at"])
+    op.create_index("syncd_write_at", "syncd_write", ["account", "at"])
     op.create_table(
         "syncd_run",
         sa.Column("id", Id, primary_key=True, autoincrement=True),
@@ -130,6 +131,9 @@ def upgrade() -> None:
         sa.Column("bound_at", Time, nullable=False),
         sa.Column("adopted_at", Time),
         sa.Column("hosts", sa.Text),
+        sa.Column("accepted_at", Time),
+        sa.Column("accepted_changed", sa.Integer, nullable=False),
+        sa.Column("accepted_hidden", sa.Integer, nullable=False),
     )
     op.create_table(
         "syncd_listing",

@@ -7,6 +7,7 @@ import click
 
 from syncd import audit as audits
 from syncd.audit import Audit, AuditCounts
+from syncd.brake import Consent
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
 from syncd.cli.output import console, emit_json, table
 from syncd.cli.running import Others, for_each_account
@@ -25,7 +26,6 @@ _VALUE_LENGTH = 60
 @account_option
 @json_option
 @click.option("--limit", default=5, show_default=True, type=click.IntRange(0), help="Examples per kind; 0 shows all.")
-@click.option("--accept-missing", is_flag=True, help="Go on although half of the records are gone.")
 @click.option("--rebind", is_flag=True, help="The platform or DataCite moved: the state belongs to the new one.")
 @click.pass_context
 def adopt(
@@ -34,7 +34,6 @@ def adopt(
     account_id: str | None,
     as_json: bool,
     limit: int,
-    accept_missing: bool,
     rebind: bool,
 ) -> int:
     """Take over what DataCite holds already: compare it with the platform, and write nothing at DataCite.
@@ -45,12 +44,14 @@ def adopt(
     Example: syncd adopt --account DATACITE.EXAMPLE
     """
     settings = load(ctx, config_path, calm=True)
-    if rebind and account_id is None:
+    if rebind and account_id is None and len(settings.accounts) > 1:
         raise UsageError("--rebind is for one account", hint="--account ID")
 
     def work(account: AccountSettings, store: Store, others: Others) -> Compared:
         with opened(settings, account, store, rebind=rebind, **others) as (parts, limiter):
-            scan(parts, full=True, accept_missing=accept_missing)
+            # Nothing is sent before the account is adopted; the first pass after it weighs what is pending.
+            first = not store.bindings.adopted(account.id)
+            scan(parts, full=True, consent=Consent(first, first, remembered=False))
             counts = Audit(parts, limiter, adopt=True).run()
             return account.id, counts, _examples(store, account.id, limit)
 
@@ -101,8 +102,11 @@ def audit(
             counts = Audit(parts, limiter, adopt=False).run()
             chosen = _chosen(kinds, counts, account.id)
             if chosen:
-                mended = audits.repair(parts, chosen)
-                click.echo(f"{account.id}: {mended:,} DOIs are pending now; the next pass sends them", err=True)
+                mended, left = audits.repair(parts, chosen)
+                words = f"{account.id}: {mended:,} DOIs are pending now; the next pass sends them"
+                if left:
+                    words += f"; {left:,} are left alone: their state differs too (--repair state), or they moved on"
+                click.echo(words, err=True)
             return account.id, counts, _examples(store, account.id, limit)
 
     if last:
@@ -174,6 +178,7 @@ def _print_one(name: str, counts: AuditCounts, examples: list[Drift]) -> None:
     )
     left = {
         "changed here and not sent yet": counts.waiting,
+        "they stand failed (syncd failures)": counts.quarantined,
         "without a desired document (syncd failures)": counts.unmapped,
         "excluded": counts.excluded,
         "under none of the account's prefixes": counts.foreign,
@@ -185,6 +190,8 @@ def _print_one(name: str, counts: AuditCounts, examples: list[Drift]) -> None:
         return
     kinds = [(kind, KINDS[kind], counts.found[kind]) for kind in KINDS if counts.found[kind]]
     console().print(table(("kind", "meaning", "DOIs"), kinds, numbers=("DOIs",)))
+    if counts.found["moved"]:
+        click.echo("  moved: ask DataCite support to whom they belong; syncd backfill --doi-file sends them again")
     if counts.attributes:
         words = ", ".join(f"{attribute} {number:,}" for attribute, number in counts.attributes.most_common())
         click.echo(f"  attributes: {words}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from syncd.brake import Consent
 from syncd.causes import CAUSES
 from syncd.cli.looking import sums_table
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
@@ -16,10 +17,12 @@ from syncd.cli.running import Others, for_each_account
 from syncd.config import AccountSettings
 from syncd.cycle import Report, run
 from syncd.errors import ExitCode, SafetyError, UsageError
+from syncd.plan import ACCOUNT_CAUSES
 from syncd.preview import Plan
 from syncd.send import COUNTED
 from syncd.store import Store
 from syncd.store.reading import Sum
+from syncd.store.runs import WAITS_FOR_A_PERSON
 
 
 @click.command()
@@ -56,18 +59,12 @@ def sync(
         raise UsageError("--plan is for a full pass over one account", hint="--account ID, without --quick")
 
     def work(account: AccountSettings, store: Store, others: Others) -> tuple[Report, Sum]:
+        consent = Consent(accept_missing, accept_changes)
         if checksum is not None:
-            _refuse_another_plan(checksum, plan_of(settings, account, store))
-        seen = checksum is not None
-        report = run(
-            settings,
-            account,
-            store,
-            full=not quick,
-            accept_missing=accept_missing or seen,
-            accept_changes=accept_changes or seen,
-            **others,
-        )
+            made = plan_of(settings, account, store)
+            _refuse_another_plan(checksum, made)
+            consent = Consent(accept_missing, accept_changes, at_most=made.impact)
+        report = run(settings, account, store, full=not quick, consent=consent, **others)
         return report, store.reading.sum(account.id)
 
     done = for_each_account(settings, account_id, work)
@@ -108,6 +105,8 @@ def _sentence(report: Report, found: Sum) -> str:
     )
     if send.halted:
         words += f"\n  → {CAUSES[send.halted].sentence} {CAUSES[send.halted].action}"
+    elif send.paused in WAITS_FOR_A_PERSON:
+        words += f"\n  → sending is paused: {CAUSES[send.paused].sentence} syncd status"
     elif _in_trouble(report):
         words += f"\n  → DataCite does not answer as it should ({send.trouble}); what is pending is sent later"
     elif found.pending:
@@ -120,15 +119,18 @@ def _sentence(report: Report, found: Sum) -> str:
 
 
 def _in_trouble(report: Report) -> bool:
-    return report.send.paused or (report.send.failures_in_a_row > 0 and report.send.accepted == 0)
+    send = report.send
+    away = send.paused and send.paused not in (*WAITS_FOR_A_PERSON, *ACCOUNT_CAUSES)
+    return bool(away) or (send.failures_in_a_row > 0 and send.accepted == 0)
 
 
 def _exit_code(reports: list[Report], sums: list[Sum]) -> ExitCode:
-    if any(report.send.halted for report in reports):
+    if any(report.send.halted or report.send.paused in ACCOUNT_CAUSES for report in reports):
         return ExitCode.CREDENTIALS
     if any(map(_in_trouble, reports)):
         return ExitCode.UNREACHABLE
     newly_failed = any(report.send.rejected or report.scan.set_aside for report in reports)
-    if newly_failed or any(found.pending for found in sums):
+    waits = any(report.send.paused for report in reports)
+    if newly_failed or waits or any(found.pending for found in sums):
         return ExitCode.RECORDS_FAILED
     return ExitCode.DONE

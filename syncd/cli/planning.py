@@ -70,7 +70,7 @@ def _make(settings: Settings, account: AccountSettings, store: Store, *, remote:
     if not remote:
         return plan_of(settings, account, store)
     with opened(settings, account, store, bind=False) as (parts, limiter):
-        made = preview(settings, account, parts.platform, store)
+        made = preview(settings, account, parts.platform, store, values=True)
         inquiry = Inquiry(
             account.id, store, limiter, parts.client, parts.clock, chance=parts.chance, stopping=parts.stopping
         )
@@ -128,7 +128,9 @@ def as_json(one: Plan) -> dict[str, Any]:
         "requests": one.requests,
         "bytes": one.bytes,
         "seconds": round(one.seconds),
+        "failed": one.failed,
         "refusal": one.refusal or None,
+        "option": one.option or None,
         "groups": [
             {
                 "action": group.action, "what": group.what, "count": group.count, "bytes": group.bytes,
@@ -142,7 +144,12 @@ def as_json(one: Plan) -> dict[str, Any]:
 
 def _summary(one: Plan) -> str:
     counts = ", ".join(f"{count:,} {action}" for action, count in one.counts.items())
-    return f"{counts}; {one.unchanged:,} unchanged, {one.excluded:,} excluded"
+    return f"{counts}; {one.unchanged:,} unchanged, {one.failed:,} stand failed, {one.excluded:,} excluded"
+
+
+def _command(one: Plan) -> str:
+    brake = f" {one.option}   # lets the brake pass" if one.refusal else ""
+    return f"syncd sync --account {one.account} --plan {one.checksum}{brake}"
 
 
 def _cost(one: Plan) -> str:
@@ -151,7 +158,8 @@ def _cost(one: Plan) -> str:
 
 def _print_text(one: Plan, *, full: bool) -> None:
     if not one.planned:
-        click.echo(f"{one.account}: nothing to do, DataCite is up to date as far as known.")
+        failed = f"; {one.failed:,} stand failed: syncd failures" if one.failed else ""
+        click.echo(f"{one.account}: nothing to send, DataCite is up to date as far as known{failed}.")
         return
     click.echo(f"{one.account}: {_summary(one)}\n{_cost(one)}")
     if full:
@@ -168,7 +176,7 @@ def _print_text(one: Plan, *, full: bool) -> None:
         click.echo("every DOI → syncd plan --full   a page to read → syncd plan --format html --output plan.html")
     if one.refusal:
         click.echo(f"A pass would stop: {one.refusal}")
-    click.echo(f"exactly this, or nothing → syncd sync --account {one.account} --plan {one.checksum}")
+    click.echo(f"exactly this, or nothing → {_command(one)}")
 
 
 def _changes(one: Planned) -> str:
@@ -237,8 +245,7 @@ def page(plans: Sequence[Plan]) -> str:
 def _section(one: Plan) -> str:
     parts = [
         f"<h2>{html.escape(one.account)}</h2><p>{html.escape(_summary(one))}<br>{html.escape(_cost(one))}</p>"
-        f"<p>Exactly this, or nothing: <code>syncd sync --account {html.escape(one.account)}"
-        f" --plan {one.checksum}</code></p>"
+        f"<p>Exactly this, or nothing: <code>{html.escape(_command(one))}</code></p>"
     ]
     if one.refusal:
         parts.append(f'<p class="stop">A pass would stop: {html.escape(one.refusal)}</p>')

@@ -1,6 +1,7 @@
 """``syncd sandbox``: a local DataCite."""
 
 import ipaddress
+import json
 import re
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from syncd.sandbox.server import RunningSandbox, Sandbox, load_world
 @click.option("--port", type=click.IntRange(0, 65535), default=8085, show_default=True, help="0 picks a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Beyond loopback only with --expose.")
 @click.option("--expose", is_flag=True, help="Really listen beyond loopback: it has no secrets, and no protection.")
-@click.option("--world", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Accounts and DOIs, JSON.")
+@click.option("--world", type=click.Path(path_type=Path, dir_okay=False), help="Accounts and DOIs, JSON.")
+@click.option("--save", is_flag=True, help="Write them back to --world at the end; without it all is forgotten.")
 @click.option("--rate-limit", default="3000/300", show_default=True, metavar="N/SECONDS", help="The firewall's limit.")
 @click.option(
     "--throttle-status",
@@ -27,7 +29,14 @@ from syncd.sandbox.server import RunningSandbox, Sandbox, load_world
 )
 @click.option("--index-lag", type=click.FloatRange(0), default=0.0, help="Seconds until lists know of a change.")
 def sandbox(
-    port: int, host: str, expose: bool, world: Path | None, rate_limit: str, throttle_status: str, index_lag: float
+    port: int,
+    host: str,
+    expose: bool,
+    world: Path | None,
+    save: bool,
+    rate_limit: str,
+    throttle_status: str,
+    index_lag: float,
 ) -> None:
     """Serve a local DataCite to try things with; prints its address when it is ready.
 
@@ -45,10 +54,12 @@ def sandbox(
         raise UsageError(f"{host} is not loopback", hint="the sandbox has no protection; add --expose if you mean it")
     application = Sandbox(firewall=Firewall(int(match[1]), float(match[2]), throttle_status))
     application.world.index_lag = index_lag
-    if world is not None:
+    if save and world is None:
+        raise UsageError("--save needs --world", hint="--world FILE says where")
+    if world is not None and not (save and not world.exists()):
         try:
             load_world(application, world.read_text(encoding="utf-8"))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise UsageError(f"{world} is no world file: {error}") from error
     try:
         running = RunningSandbox(application, host, port)
@@ -57,4 +68,8 @@ def sandbox(
             f"cannot listen on {host}:{port}: {error.strerror}", hint="--port 0 picks a free port"
         ) from error
     click.echo(f"DataCite sandbox at {running.address}")
-    running.serve()
+    try:
+        running.serve()
+    finally:
+        if save and world is not None:
+            world.write_text(json.dumps(running.world(), ensure_ascii=False), encoding="utf-8")

@@ -35,7 +35,8 @@ def init(platform: str, url: str | None, view: str | None, output: Path) -> None
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}") from error
     click.echo(f"Wrote {output}. Fill in what is marked with CHANGE, then:")
-    click.echo(f"  syncd check-config -c {output}\n  syncd db upgrade -c {output}\n  syncd plan -c {output}")
+    for command in ("check-config", "db upgrade", "check", "adopt", "plan"):
+        click.echo(f"  syncd {command} -c {output}")
 
 
 @click.command("check-config")
@@ -57,6 +58,8 @@ def check_config(ctx: click.Context, config_path: Path | None) -> None:
             except ConfigurationError as error:
                 mistakes.append(f"  {account.id}: {error}")
         mistakes += [f"  {place}: still says CHANGE" for place in _unfilled(account)]
+    if "CHANGE" in settings.datacite.contact:
+        mistakes.append("  datacite.contact: still says CHANGE")
     if mistakes:
         raise ConfigurationError("the configuration has mistakes:\n" + "\n".join(mistakes))
     click.echo(f"The configuration is right: {len(settings.accounts)} account(s), {settings.datacite.base_url}.")

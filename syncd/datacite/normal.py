@@ -1,6 +1,8 @@
 """In which form DataCite stores what was sent (datacite-api 7), so that what it answers or lists can be compared."""
 
+import hashlib
 import html
+import math
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -42,14 +44,23 @@ def fingerprints(attributes: Mapping[str, Any]) -> dict[str, str]:
     """
     url = attributes.get("url")
     normal = ((name, _normal(name, attributes.get(name), url)) for name in MANAGED_ATTRIBUTES)
-    return {name: digest(form)[-_DIGITS:] for name, form in normal if form not in _EMPTY}
+    return {name: _digest(form) for name, form in normal if form not in _EMPTY}
+
+
+def _digest(form: Any) -> str:
+    """A form that JSON knows no canonical bytes for, such as NaN on a draft, equals nothing that we send."""
+    try:
+        return digest(form)[-_DIGITS:]
+    except ValueError:
+        return hashlib.sha256(repr(form).encode(errors="replace")).hexdigest()[-_DIGITS:]
 
 
 def _normal(name: str, value: Any, url: Any) -> Any:
     if name in _NORMAL_OF_LIST:
         return _pruned(_NORMAL_OF_LIST[name](value if isinstance(value, list) else []))
     if name == "identifiers":
-        return _pruned([entry for entry in value or [] if entry.get("identifier") != url])
+        entries = value if isinstance(value, list) else []
+        return _pruned([one for one in entries if not (isinstance(one, dict) and one.get("identifier") == url)])
     if name == "types" and isinstance(value, dict):
         value = {key: member for key, member in value.items() if key not in _DERIVED_TYPES}
     if name == "language":
@@ -75,11 +86,17 @@ def _subjects(entries: Any) -> Any:
     for entry in map(_subject, entries):
         if entry not in normal:
             normal.append(entry)
-    plain = {entry["subject"] for entry in normal}
-    return [one for one in normal if not (one["subject"].startswith(_FIELD) and one["subject"][len(_FIELD) :] in plain)]
+    plain = {entry["subject"] for entry in normal if isinstance(entry, dict)}
+    return [one for one in normal if not (isinstance(one, dict) and _added_by_itself(one["subject"], plain))]
+
+
+def _added_by_itself(subject: str, others: set[str]) -> bool:
+    return subject.startswith(_FIELD) and subject.removeprefix(_FIELD) in others
 
 
 def _subject(entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return entry
     text = str(entry.get("subject", ""))
     bare = html.unescape(_TAG.sub("", html.unescape(text)))
     return {**entry, "subject": _SPACE.sub(" ", bare).strip()}
@@ -87,6 +104,8 @@ def _subject(entry: Any) -> Any:
 
 def _right(entry: Any) -> Any:
     """SPDX licences are replaced by DataCite's own table; other identifiers become lower case."""
+    if not isinstance(entry, dict):
+        return entry
     match = _licence(entry)
     if match is not None:
         licence_id, name, address = match
@@ -133,9 +152,10 @@ def _numbers(value: Any) -> Any:
     if isinstance(value, list):
         return [_numbers(member) for member in value]
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
         return value
+    return number if math.isfinite(number) else str(value)
 
 
 _NORMAL_OF_LIST = {

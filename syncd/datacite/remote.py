@@ -125,7 +125,10 @@ def page_of(answer: Answer | NoAnswer, account_id: str) -> Page | Unread:
     links, meta = document.get("links"), document.get("meta")
     following = links.get("next") if isinstance(links, dict) else None
     total = meta.get("total") if isinstance(meta, dict) else None
-    return Page(items, _cursor(following) if following else None, total if isinstance(total, int) else None)
+    cursor = _cursor(following) if following else None
+    if following and cursor is None:
+        return Unread("bad_answer", "the list goes on, but does not say where")
+    return Page(items, cursor, total if isinstance(total, int) else None)
 
 
 def one_of(answer: Answer | NoAnswer, doi: str, account_id: str) -> Remote | Unread | None:

@@ -9,6 +9,8 @@ from syncd.errors import ConfigurationError
 
 _RELATION = re.compile(r"\b(?:FROM|JOIN)\s+((?:\w+\.)?\w+)\b(?!\s*\()", re.IGNORECASE)
 
+_NOTE = '-- Put a password of your own in place of CHANGE, and the account into the configuration: url = "{url}"'
+
 
 def relations(source: SourceSettings) -> list[str]:
     """The tables and views that the operator's queries name."""
@@ -31,11 +33,13 @@ def reading_grants(source: SourceSettings, role: str) -> str:
         lines = [f"CREATE ROLE {role} LOGIN PASSWORD 'CHANGE';", f"GRANT CONNECT ON DATABASE {url.database} TO {role};"]
         lines += [f"GRANT USAGE ON SCHEMA {schema} TO {role};" for schema in schemas]
         lines += [f"GRANT SELECT ON {name} TO {role};" for name in names]
+        lines += [_NOTE.format(url=f"postgresql://{role}:…@{url.host or 'localhost'}/{url.database}")]
         return "\n".join([*lines, f"ALTER ROLE {role} SET default_transaction_read_only = on;"])
     if backend in ("mysql", "mariadb"):
         account = f"'{role}'@'localhost'"
         qualified = [name if "." in name else f"{url.database}.{name}" for name in names]
         lines = [f"CREATE USER {account} IDENTIFIED BY 'CHANGE';"]
+        lines += [_NOTE.format(url=f"mysql://{role}:…@{url.host or 'localhost'}/{url.database}")]
         return "\n".join([*lines, *(f"GRANT SELECT ON {name} TO {account};" for name in qualified)])
     if backend == "sqlite":
         return "-- SQLite has no accounts: let the file be readable for syncd's user, and writable for others only."

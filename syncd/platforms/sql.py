@@ -323,6 +323,8 @@ def _explained(error: SQLAlchemyError, query: str) -> Exception:
             if f"page.{_KEY}" in words:
                 words = f"it gives no column {_KEY}"
             hint = "try it in the database's own shell; record_key, doi and status are columns that syncd understands"
+            if "denied" in words:
+                hint = "syncd db grants prints what the account needs; a view that was made anew lost its grants"
             return ConfigurationError(f"the platform's database refuses {query}: {words}", hint=hint)
     return PlatformError(
         f"the platform's database cannot be read: {words}",

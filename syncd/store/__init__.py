@@ -3,7 +3,8 @@
 ``tables`` names them, ``schema`` creates and upgrades them, ``database`` opens a connection with the right
 habits, ``facts`` are the values that go in and out. ``dois`` is what a scan notes, ``claims`` what a worker does
 with it, ``slots`` what the limiter takes, ``runs`` the bookkeeping around them, ``bindings`` whose state it is,
-``copies`` what an audit saw at DataCite, ``reading`` what people are shown, ``orders`` what they decide.
+``copies`` what an audit saw at DataCite, ``weights`` what the brake remembers, ``reading`` what people are shown,
+``orders`` what they decide.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from syncd.store.orders import Orders
 from syncd.store.reading import Reading
 from syncd.store.runs import Runs
 from syncd.store.slots import Slots
+from syncd.store.weights import Weights
 
 __all__ = ["Database", "Store"]
 
@@ -36,6 +38,7 @@ class Store:
     orders: Orders
     bindings: Bindings
     copies: Copies
+    weights: Weights
 
     @classmethod
     def open(cls, url: str, clock: Clock | None = None) -> Self:
@@ -55,6 +58,7 @@ class Store:
             Orders(database),
             Bindings(database),
             Copies(database),
+            Weights(database),
         )
 
     def close(self) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from sqlalchemy import select, update
 
 from syncd.errors import SafetyError
+from syncd.model import State
 from syncd.store.database import Database
 from syncd.store.insert import insert_ignoring
-from syncd.store.tables import fingerprint
+from syncd.store.tables import doi, fingerprint
 
 
 class Bindings:
@@ -48,13 +49,24 @@ class Bindings:
                 )
 
     def rebind(self, account: str, host: str, platform: str) -> None:
-        """The account's state belongs to these from now on; what DataCite holds must be looked at anew."""
+        """The account's state belongs to these from now on; what DataCite holds must be looked at anew.
+
+        At another DataCite nothing is known of any DOI.
+        """
         with self._database.writing() as connection:
             row = {"account": account, "host": host, "platform": platform, "bound_at": self._database.now(connection)}
+            before = connection.execute(select(fingerprint.c.host).where(fingerprint.c.account == account)).scalar()
             if insert_ignoring(connection, fingerprint, [row]) == 0:
                 connection.execute(
                     update(fingerprint).where(fingerprint.c.account == account).values(**row, adopted_at=None)
                 )
+            if before is not None and before != host:
+                unknown = {
+                    "synced_digest": None, "synced_state": State.NONE, "synced_attributes": None, "resolves": True,
+                    "unsure_since": None, "verified_at": None, "version": None, "quarantined_digest": None,
+                    "row_digest": None,
+                }  # fmt: skip
+                connection.execute(update(doi).where(doi.c.account == account).values(**unknown))
 
     def adopted(self, account: str) -> bool:
         """Whether what DataCite held at first was looked at (see ``mark_adopted``)."""

@@ -46,7 +46,8 @@ class Claims:
         """Before a request leaves: from now on DataCite's content counts as unknown.
 
         Returns:
-            False when the claim is not ours any more, or not for ``time_left``; then nothing may be sent.
+            False when the claim is not ours any more, or not for ``time_left``, or the DOI was excluded; then
+            nothing may be sent.
         """
         with self._database.writing() as connection:
             now = self._database.steady.corrected(connection)
@@ -109,7 +110,7 @@ _OURS = and_(
 )
 _MARK_UNSURE = (
     update(doi)
-    .where(_OURS, doi.c.claim_until > bindparam("needed", type_=UtcDateTime))
+    .where(_OURS, doi.c.claim_until > bindparam("needed", type_=UtcDateTime), doi.c.standing.is_(None))
     .values(unsure_since=bindparam("new_unsure", type_=UtcDateTime), synced_digest=null(), synced_attributes=null())
 )
 _RELEASE = update(doi).where(_OURS).values(claim_owner=null(), claim_until=null())

@@ -7,7 +7,7 @@ list is laid down here first, a page and its cursor in one transaction, and can 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
@@ -17,6 +17,7 @@ from syncd.store.database import Database
 from syncd.store.insert import insert_ignoring
 from syncd.store.tables import drift, listing, remote
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _ROWS_AT_ONCE = 100  # an insert of many rows has a limit of parameters
 _OF_DOIS = select(remote).where(
     remote.c.account == bindparam("a"), remote.c.doi.in_(bindparam("names", expanding=True))
@@ -41,11 +42,15 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """How far the copying of a list is."""
+    """How far the copying of a list is.
 
+    Attributes:
+        total: How many DOIs DataCite counted with the last page.
+    """
+
+    started_at: datetime
     cursor: str | None
     pages: int
-    finished: bool
     total: int | None
 
 
@@ -58,6 +63,7 @@ class Drift:
         attributes: Attribute to what we want and what DataCite has.
         words: The same as a sentence.
         version: DataCite's ``metadataVersion``; None when DataCite does not have the DOI.
+        found_at: When it was asked.
     """
 
     doi: str
@@ -65,6 +71,7 @@ class Drift:
     attributes: Mapping[str, tuple[Any, Any]]
     words: str
     version: int | None = None
+    found_at: datetime = _NEVER
 
 
 class Copies:
@@ -79,11 +86,11 @@ class Copies:
             now = self._database.now(connection)
             found = connection.execute(select(listing).where(listing.c.account == account)).one_or_none()
             if found is not None and found.finished_at is None and found.started_at > now - valid_for:
-                return Listing(found.cursor, found.pages, False, found.total)
+                return Listing(found.started_at, found.cursor, found.pages, found.total)
             connection.execute(delete(remote).where(remote.c.account == account))
             connection.execute(delete(listing).where(listing.c.account == account))
             connection.execute(insert(listing).values(account=account, started_at=now, pages=0))
-            return Listing(None, 0, False, None)
+            return Listing(now, None, 0, None)
 
     def keep(self, account: str, copies: Sequence[Copy], cursor: str | None, total: int | None) -> int:
         """Lay down a page and where the next one begins (None: this was the last); returns how many DOIs were new."""
@@ -142,6 +149,12 @@ class Copies:
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one()
 
+    def forget(self, account: str) -> None:
+        """The copy was worth nothing: the next one begins anew."""
+        with self._database.writing() as connection:
+            connection.execute(delete(remote).where(remote.c.account == account))
+            connection.execute(delete(listing).where(listing.c.account == account))
+
     def drop(self, account: str) -> None:
         """The copy has served; only the moment it was made stays."""
         with self._database.writing() as connection:
@@ -192,4 +205,4 @@ def _drift_row(account: str, one: Drift, now: datetime) -> dict[str, Any]:
 
 def _drift(row: Any) -> Drift:
     attributes = {name: (ours, theirs) for name, (ours, theirs) in json.loads(row.attributes).items()}
-    return Drift(row.doi, json.loads(row.kinds), attributes, row.words, row.version)
+    return Drift(row.doi, json.loads(row.kinds), attributes, row.words, row.version, row.found_at)

@@ -42,6 +42,11 @@ class Database:
         now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
         return now
 
+    def moment(self) -> datetime:
+        """The wall clock that all processes share, now."""
+        with self.reading() as connection:
+            return self.now(connection)
+
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that commits at the end; on SQLite it holds the write lock from its beginning.

@@ -1,5 +1,6 @@
 """A scan's side of ``syncd_doi``: what is known of records, and what is noted of them."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -43,13 +44,6 @@ class Dois:
         query = select(*columns).where(doi.c.account == account, doi.c.doi.in_(list(names)))
         with self._database.reading() as connection:
             return {row.doi: held_of(row) for row in connection.execute(query)}
-
-    def known(self, account: str) -> int:
-        """How many DOIs DataCite has, or rightly has not, because of us."""
-        because_of_us = or_(doi.c.synced_digest.is_not(None), doi.c.synced_state != State.NONE)
-        query = select(func.count()).where(doi.c.account == account, doi.c.standing.is_(None), because_of_us)
-        with self._database.reading() as connection:
-            return connection.execute(query).scalar_one()
 
     def pending(self, account: str, page_size: int = 1000) -> Iterator[list[Stored]]:
         """The rows that are to be sent, in pages, whether due now or later."""
@@ -104,10 +98,12 @@ class Dois:
                     (set_aside if note.quarantine else wanted).append(_parameters(stored.id, note, now))
             if fresh:
                 connection.execute(insert(doi), fresh)
-            if wanted:
-                connection.execute(_NOTE_WANTED, wanted)
-            if set_aside:
-                connection.execute(_NOTE_SET_ASIDE, set_aside)
+            # Rows in the order of their numbers, as everybody locks them.
+            changes = [(_NOTE_WANTED, one) for one in wanted] + [(_NOTE_SET_ASIDE, one) for one in set_aside]
+            for statement, group in itertools.groupby(
+                sorted(changes, key=lambda change: change[1]["row_id"]), key=lambda change: change[0]
+            ):
+                connection.execute(statement, [parameters for _, parameters in group])
             for note, _ in notes:
                 if note.quarantine:
                     failed = Failed(*note.quarantine)
@@ -116,13 +112,15 @@ class Dois:
     def confirm(self, seen: Sequence[Confirmed]) -> int:
         """Write down what DataCite holds; returns of how many.
 
-        Left alone is a DOI that somebody works on, whose last answer was lost, or that is wanted otherwise by now.
+        Left alone is a DOI that somebody works on, whose last answer was lost, that is wanted otherwise by now, or
+        of which DataCite confirmed something since it was seen.
         """
         if not seen:
             return 0
         with self._database.writing() as connection:
             now, steady = self._database.now(connection), self._database.steady.corrected(connection)
-            rows = [{**_confirmed(one), "now": now, "steady": steady} for one in seen]
+            ordered = sorted(seen, key=lambda one: one.row_id)  # as everybody locks them
+            rows = [{**_confirmed(one), "now": now, "steady": steady} for one in ordered]
             return sum(connection.execute(_CONFIRM, row).rowcount for row in rows)
 
     def forget(self, row_ids: Sequence[int]) -> None:
@@ -136,7 +134,8 @@ class Dois:
         A row whose desired did change, because a worker settled it since it was read, is left alone.
         """
         if rows:
-            values = [{"row_id": one.id, "noted": one.desired_digest, "new_row": digest} for one, digest in rows]
+            ordered = sorted(rows, key=lambda row: row[0].id)  # as everybody locks them
+            values = [{"row_id": one.id, "noted": one.desired_digest, "new_row": digest} for one, digest in ordered]
             with self._database.writing() as connection:
                 connection.execute(_TOUCH, values)
 
@@ -206,6 +205,8 @@ _CONFIRM = (
         doi.c.desired_digest.is_not_distinct_from(bindparam("wanted", type_=Text)),
         doi.c.unsure_since.is_(None),
         or_(doi.c.claim_until.is_(None), doi.c.claim_until <= bindparam("steady", type_=UtcDateTime)),
+        # What DataCite itself confirmed later is better evidence.
+        or_(doi.c.verified_at.is_(None), doi.c.verified_at < bindparam("seen_at", type_=UtcDateTime)),
     )
     .values(
         synced_digest=case((_DONE, doi.c.desired_digest)),
@@ -238,6 +239,7 @@ def _confirmed(one: Confirmed) -> dict[str, Any]:
         "new_attributes": None if digests is None else json.dumps(dict(digests), sort_keys=True),
         "new_resolves": one.held.resolves,
         "new_version": one.version,
+        "seen_at": one.seen_at,
     }
 
 

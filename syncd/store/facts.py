@@ -83,12 +83,14 @@ class Confirmed:
     Attributes:
         desired_digest: What was wanted when it was compared.
         done: It holds what is wanted.
+        seen_at: When DataCite said so, or rather earlier.
     """
 
     row_id: int
     desired_digest: str | None
     held: Held
     done: bool
+    seen_at: datetime
     version: int | None = None
 
 

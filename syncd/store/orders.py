@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, null, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, null, select, update
 
 from syncd.model import State
 from syncd.store.database import Database
 from syncd.store.facts import EXCLUDED, FOREIGN, LANE_BACKFILL
 from syncd.store.tables import doi
 
-_NAMES_AT_ONCE = 500
+_NAMES_AT_ONCE, _ROWS_AT_ONCE = 500, 1000
+_NOW = object()
 
 
 class Orders:
@@ -33,7 +34,7 @@ class Orders:
         why = doi.c.cause.is_not(None) if cause is None else doi.c.cause == cause
         failed = and_(why, doi.c.standing.is_(None), doi.c.rival_key.is_(None))
         mapped = doi.c.desired_digest.is_not(None)
-        return self._change(
+        return self._named(
             account,
             dois,
             failed,
@@ -46,25 +47,15 @@ class Orders:
     def refresh(self, account: str, dois: Sequence[str] | None = None) -> int:
         """Have DOIs sent once more, complete, behind everything that really changed; returns how many.
 
-        Left alone is what DataCite is to have nothing of, what stands failed, and what is pending as mass work
-        already: so the same order twice sends nothing twice.
+        Left alone is what DataCite is to have nothing of, what stands failed, and what is pending already: so the
+        same order twice sends nothing twice, and nothing urgent becomes mass work.
 
         Args:
             account: Whose.
             dois: Only these; None: all.
         """
-        with self._database.writing() as connection:
-            now = self._database.now(connection)
-            values = {
-                "synced_digest": null(),
-                "synced_attributes": null(),
-                "lane": LANE_BACKFILL,
-                "changed_at": func.coalesce(doi.c.changed_at, now),
-            }
-            return sum(
-                connection.execute(update(doi).where(which).values(values)).rowcount
-                for which in _refreshable(account, dois)
-            )
+        values = {"synced_digest": null(), "synced_attributes": null(), "lane": LANE_BACKFILL, "changed_at": _NOW}
+        return sum(self._change(which, **values) for which in _refreshable(account, dois))
 
     def refreshable(self, account: str, dois: Sequence[str] | None = None) -> int:
         """How many DOIs ``refresh`` would have sent once more."""
@@ -77,19 +68,32 @@ class Orders:
     def exclude(self, account: str, dois: Sequence[str], reason: str) -> int:
         """Leave these DOIs alone from now on; returns how many were ours."""
         ours = doi.c.standing.is_distinct_from(FOREIGN)
-        return self._change(account, dois, ours, standing=EXCLUDED, excluded_because=reason)
+        return self._named(account, dois, ours, standing=EXCLUDED, excluded_because=reason)
 
     def include(self, account: str, dois: Sequence[str]) -> int:
         """Mind excluded DOIs again; the next full scan looks at their records anew. Returns how many."""
         excluded = doi.c.standing == EXCLUDED
-        return self._change(account, dois, excluded, standing=null(), excluded_because=null(), row_digest=null())
+        # As it was when it was last sent: the scan finds what changed meanwhile, and its brake weighs it.
+        values = {"desired_digest": doi.c.synced_digest, "row_digest": null(), "gone_at": null()}
+        return self._named(account, dois, excluded, standing=null(), excluded_because=null(), **values)
 
-    def _change(self, account: str, dois: Sequence[str], which: ColumnElement[bool], **values: Any) -> int:
+    def _named(self, account: str, dois: Sequence[str], which: ColumnElement[bool], **values: Any) -> int:
         where = and_(doi.c.account == account, which)
-        if dois:
-            where = and_(where, doi.c.doi.in_(list(dois)))
-        with self._database.writing() as connection:
-            return connection.execute(update(doi).where(where).values(**values)).rowcount
+        return self._change(and_(where, doi.c.doi.in_(list(dois))) if dois else where, **values)
+
+    def _change(self, which: ColumnElement[bool], **values: Any) -> int:
+        """Rows in the order of their numbers, as everybody locks them, and a part at a time."""
+        changed, after = 0, 0
+        query = select(doi.c.id).where(which, doi.c.id > bindparam("after")).order_by(doi.c.id).limit(_ROWS_AT_ONCE)
+        while True:
+            with self._database.writing() as connection:
+                found = connection.execute(query.with_for_update(), {"after": after}).scalars().all()
+                if not found:
+                    return changed
+                now = self._database.now(connection)
+                fresh = {name: now if value is _NOW else value for name, value in values.items()}
+                changed += connection.execute(update(doi).where(doi.c.id.in_(found)).values(**fresh)).rowcount
+            after = found[-1]
 
 
 def _refreshable(account: str, dois: Sequence[str] | None) -> Iterator[ColumnElement[bool]]:
@@ -100,7 +104,8 @@ def _refreshable(account: str, dois: Sequence[str] | None) -> Iterator[ColumnEle
         doi.c.quarantined_digest.is_(None),
         doi.c.desired_digest.is_not(None),
         doi.c.desired_state != State.NONE,
-        or_(doi.c.lane != LANE_BACKFILL, doi.c.desired_digest.is_not_distinct_from(doi.c.synced_digest)),
+        doi.c.desired_digest == doi.c.synced_digest,
+        doi.c.synced_state != State.NONE,
     )
     if dois is None:
         yield those

@@ -15,8 +15,9 @@ from syncd.store.tables import UtcDateTime, doi, lease, pause, run
 HOST = "host"
 """The scope of a pause that holds for every account."""
 
-BY_HAND = "by_hand"
-"""The cause of a pause that a person ordered."""
+BY_HAND, BRAKE = "by_hand", "brake"
+WAITS_FOR_A_PERSON = (BY_HAND, BRAKE)
+"""The causes of pauses that no request ends: somebody ordered one, or has to look first."""
 
 
 _MINE = (lease.c.name == bindparam("lease")) & (lease.c.holder == bindparam("who"))
@@ -125,7 +126,8 @@ class Runs:
             several = found is not None and (found.several or found.doi != told_by)
             if found is not None and not tried and (found.until is None or found.until > steady):
                 # Another worker's request told the same before.
-                connection.execute(update(pause).where(pause.c.scope == scope).values(several=several))
+                words = message if cause == BY_HAND else found.message
+                connection.execute(update(pause).where(pause.c.scope == scope).values(several=several, message=words))
                 return replace(self._shown(connection, found), several=several)
             attempts = 1 if found is None else found.attempts + 1
             rest = duration(attempts)
@@ -174,10 +176,18 @@ class Runs:
             due = pause.c.scope.in_(scopes) & pause.c.until.is_not(None)
             connection.execute(update(pause).where(due).values(until=steady))
 
-    def resume(self, scope: str) -> bool:
-        """End a pause; returns whether there was one. What only waited for better weather is due at once."""
+    def resume(self, scope: str, *, by_itself: bool = False) -> bool:
+        """End a pause; returns whether there was one. What only waited for better weather is due at once.
+
+        Args:
+            scope: What rests.
+            by_itself: A request passed; that ends no pause that waits for a person.
+        """
+        which = pause.c.scope == scope
+        if by_itself:
+            which &= pause.c.until.is_not(None)
         with self._database.writing() as connection:
-            there = connection.execute(delete(pause).where(pause.c.scope == scope)).rowcount > 0
+            there = connection.execute(delete(pause).where(which)).rowcount > 0
             if there and scope == HOST:
                 waiting = doi.c.next_try_at.is_not(None) & doi.c.cause.is_(None)
                 connection.execute(update(doi).where(waiting).values(next_try_at=None))

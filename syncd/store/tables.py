@@ -133,6 +133,7 @@ write = Table(
     Column("status", Integer),
     Column("result", Text, nullable=False),
     Index("syncd_write_doi", "account", "doi", "at"),
+    Index("syncd_write_at", "account", "at"),
 )
 
 run = Table(
@@ -188,6 +189,9 @@ fingerprint = Table(
     Column("bound_at", UtcDateTime, nullable=False),
     Column("adopted_at", UtcDateTime, comment="what DataCite holds was compared, or it held nothing"),
     Column("hosts", Text, comment="JSON: the hosts of landing pages that were ever wanted"),
+    Column("accepted_at", UtcDateTime, comment="a person let the brake pass"),
+    Column("accepted_changed", Integer, nullable=False, default=0, comment="pending then"),
+    Column("accepted_hidden", Integer, nullable=False, default=0, comment="to be hidden or deleted then"),
 )
 
 listing = Table(

@@ -11,6 +11,7 @@ from greenlet import getcurrent
 from sqlalchemy import Connection, Engine, case, false, func, select, true
 
 from syncd import cycle
+from syncd.brake import Consent
 from syncd.config import Settings
 from syncd.datacite.client import Client
 from syncd.errors import BusyError, StateError, SyncdError
@@ -238,7 +239,7 @@ class Process:
             if self.limiter is None:
                 self.limiter = cycle.prepare(self.parts)
             try:
-                cycle.scan(self.parts, full=full, accept_missing=accept, accept_changes=accept)
+                cycle.scan(self.parts, full=full, consent=Consent(accept, accept))
             except BusyError:
                 full = False
             cycle.send(self.parts, self.limiter)

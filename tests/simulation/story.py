@@ -109,12 +109,13 @@ class Outcome:
 class Story:
     """One seed."""
 
-    def __init__(self, seed: int, folder: Path, slots: int | None = None) -> None:
+    def __init__(self, seed: int, folder: Path, slots: int | None = None, workers: int | None = None) -> None:
         self.seed = seed
         self.folder = folder
         self.chance = random.Random(seed)
         self.time = Time(random.Random(seed + 1))
         self.machine = Machine(self.time)
+        self.workers = workers
         self.page_size = 5 if slots is None else 1000
         self.slots = slots or self.chance.choice([6, 12, 30, 60])
         world = World(
@@ -338,7 +339,7 @@ url = "sqlite:///{self.folder}/state.db"
 host = "http://127.0.0.1:1"
 requests_per_window = {self.slots}
 request_timeout = "30s"
-workers = {self.chance.choice([1, 2, 3])}
+workers = {self.workers or self.chance.choice([1, 2, 3])}
 [brake]
 changed = {30 if self.seed % 10 == 7 else 100}
 hidden = {5 if self.seed % 10 == 7 else 100}
