@@ -18,6 +18,7 @@ from syncd.model import Row
 
 _log = structlog.get_logger()
 _NAP_SECONDS = 5.0
+_REST, _WINDOWS_KEPT = 0.05, 2.5
 SUSTAINED = 100_000
 """From about so many writes a day DataCite wants to be asked first, and 300 to 500 requests in 5 minutes (10)."""
 
@@ -42,7 +43,8 @@ def choose(parts: Parts, choice: Choice, *, dry_run: bool = False) -> int:
 class Progress:
     """How far mass work is, and when it will be done.
 
-    The limiter lets a burst through and then rests, so the last window as a whole tells what the next ones will see.
+    The limiter lets a burst through and then rests for about a window. So the time from the beginning of one burst
+    to the next tells what the next ones will be like; where nothing rests, the last window does.
 
     Attributes:
         total: How many DOIs there were to send.
@@ -56,6 +58,9 @@ class Progress:
     failed: int = 0
     window: float = WINDOW_SECONDS
     _seen: deque[tuple[float, int]] = field(default_factory=deque, repr=False)
+    _bursts: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=2), repr=False)
+    _began: tuple[float, int] = field(default=(0.0, 0), repr=False)
+    _moved_at: float = field(default=float("-inf"), repr=False)
 
     @property
     def done(self) -> int:
@@ -64,30 +69,73 @@ class Progress:
 
     def see(self, now: float, left: int) -> None:
         """So many are left at this moment, in seconds of a clock that does not jump."""
+        if self._moves(now, left):
+            if now - self._moved_at > self.window * _REST:
+                self._bursts.append(self._seen[-1])
+            self._moved_at = now
         self.left = left
         self._seen.append((now, left))
-        while len(self._seen) > 2 and self._seen[1][0] <= now - self.window:
+        while self._seen[0][0] < now - _WINDOWS_KEPT * self.window:
             self._seen.popleft()
+
+    def _moves(self, now: float, left: int) -> bool:
+        """Whether it goes on as it usually does; a single DOI that somebody edited meanwhile is no burst."""
+        if not self._seen:
+            self._began = (now, left)
+            return False
+        (begin, at_first), (before, then) = self._began, self._seen[-1]
+        usual = (at_first - left) / max(now - begin, 1.0)
+        return then > left and (then - left) / max(now - before, 1.0) >= usual / 2
 
     @property
     def rate(self) -> float:
-        """DOIs a second, over the last window."""
-        return self._done_in_window() / self.window
+        """DOIs a second."""
+        pattern = self._pattern()
+        return pattern.done / pattern.seconds if pattern and pattern.seconds else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """As if the last window happened again and again; None while nobody knows."""
-        done = self._done_in_window()
-        if done <= 0:
+        """As if what happened last happened again and again; None while nobody knows."""
+        pattern = self._pattern()
+        if pattern is None or not self._seen:
             return None
-        windows, rest = divmod(self.left, done)
-        (begin, before), (now, _) = self._seen[0], self._seen[-1]
-        reached = next((at - begin for at, left in self._seen if before - left >= rest), self.window)
-        unseen = max(0.0, self.window - (now - begin))
-        return unseen + windows * self.window + reached
+        now = self._seen[-1][0]
+        again, rest = divmod(pattern.before, pattern.done)
+        return max(0.0, pattern.begin + again * pattern.seconds + pattern.reached(rest) - now)
 
-    def _done_in_window(self) -> int:
-        return self._seen[0][1] - self._seen[-1][1] if self._seen else 0
+    def _pattern(self) -> "_Pattern | None":
+        """What happened last and will happen again."""
+        if not self._seen:
+            return None
+        now = self._seen[-1][0]
+        if len(self._bursts) == 2:
+            (first, before), (second, after) = self._bursts
+            return _Pattern(second, after, second - first, before - after, self._between(first, second, before))
+        since = next((one for one in self._seen if one[0] > now - self.window), self._seen[0])
+        if self._bursts:
+            since = self._bursts[0]
+        if since[1] <= self.left:
+            return None
+        seconds = max(now - since[0], self.window)
+        return _Pattern(since[0], since[1], seconds, since[1] - self.left, self._between(since[0], now, since[1]))
+
+    def _between(self, begin: float, end: float, before: int) -> list[tuple[float, int]]:
+        return [(at - begin, before - left) for at, left in self._seen if begin <= at <= end]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """So many done in so many seconds, and how; counted from a moment at which so many were left."""
+
+    begin: float
+    before: int
+    seconds: float
+    done: int
+    steps: Sequence[tuple[float, int]]
+
+    def reached(self, count: int) -> float:
+        """After how many seconds so many were done."""
+        return next((after for after, done in self.steps if done >= count), self.seconds)
 
 
 def work_off(parts: Parts, limiter: Limiter, tell: Callable[[Progress], None] = lambda _progress: None) -> Progress:

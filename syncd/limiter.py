@@ -20,7 +20,7 @@ from syncd.store.steady import MARGIN_SECONDS
 _DESIGNED_FOR_SECONDS = 300.0
 _CRASH_SECONDS = 30.0
 _RESERVE = 60
-_LONGEST_NAP = 5.0
+_LONGEST_NAP, _NAP_OF_MASS = 5.0, 4.0
 
 
 class Slot:
@@ -86,6 +86,7 @@ class Limiter:
         reserve = min(_RESERVE, settings.slots // 10)
         mass = settings.backfill_per_window or settings.slots
         self._not_for_mass = max(reserve, settings.slots - mass)
+        self._mass_from = 0.0
 
     def prepare(self) -> None:
         """Make the table hold exactly as many slots as configured."""
@@ -94,6 +95,13 @@ class Limiter:
     def slow_down(self) -> None:
         """DataCite counts more than we do: half of the slots rest for a window, whoever used them."""
         self._slots.rest_some(self._count // 2, self._rest)
+
+    def mass_rests(self) -> bool:
+        """Whether there was no slot for mass work a moment ago; comes back after a nap, so it may be asked at once."""
+        rest = min(self._mass_from - self._clock.monotonic(), _NAP_OF_MASS)
+        if rest > 0:
+            self._clock.sleep(rest)
+        return rest > 0
 
     @contextmanager
     def slot(self, *, mass: bool = False, patience: float = 30.0) -> Iterator[Slot | None]:
@@ -116,6 +124,8 @@ class Limiter:
                 return taken
             left = deadline - self._clock.monotonic()
             if left <= 0:
+                if keep_free:
+                    self._mass_from = self._clock.monotonic() + taken.total_seconds()
                 return None
             if self._clock.sleep(min(taken.total_seconds() + 0.001, left, _LONGEST_NAP)):
                 return None

@@ -28,7 +28,7 @@ from syncd.store.facts import GONE_DIGEST, LANE_BACKFILL, Claim, Failed
 from syncd.store.runs import HOST, Pause
 
 _log = structlog.get_logger()
-_PATIENCE_SECONDS, _PATIENCE_OF_MASS_SECONDS = 30.0, 2.0
+_PATIENCE_SECONDS = 30.0
 _MARGIN_SECONDS = 30.0
 _FAILURES_TO_PAUSE = 3
 _UNREADABLE_TO_STOP = 5
@@ -135,6 +135,7 @@ class Sender:
         self._request_time = timedelta(seconds=settings.request_timeout + _MARGIN_SECONDS)
         self._grace = timedelta(seconds=settings.grace)
         self._claim_time = 2 * self._request_time + self._grace + timedelta(seconds=_PATIENCE_SECONDS)
+        self._mass_waits = False
         self.counts = SendCounts()
 
     def run(self) -> None:
@@ -154,7 +155,7 @@ class Sender:
             pauses = self._store.runs.pauses(self._account.id)
             self.counts.paused = next((pause.cause for pause in pauses), self.counts.paused)
             return False
-        claim = self._store.claims.claim(self._account.id, self._owner, duration=self._claim_time, grace=self._grace)
+        claim = self._claim()
         before = self.counts.requests
         try:
             return claim is not None and self._turn(claim, probed)
@@ -163,14 +164,26 @@ class Sender:
                 with contextlib.suppress(StateError):
                     self._store.runs.end_wait(probed)
 
+    def _claim(self) -> Claim | None:
+        """The most urgent DOI; while mass work has no slots, what is urgent is still looked for."""
+        claim = self._store.claims.claim
+        what = {"duration": self._claim_time, "grace": self._grace}
+        account, owner = self._account.id, self._owner
+        found = claim(account, owner, **what, mass=not self._mass_waits)
+        while found is None and self._mass_waits and not self._stopping():
+            self._mass_waits = self._limiter.mass_rests()
+            found = claim(account, owner, **what, mass=not self._mass_waits)
+        return found
+
     def _turn(self, claim: Claim, probed: Probed) -> bool:
         sent = False
         try:
             mass = claim.lane == LANE_BACKFILL
-            # Whoever waits long for a slot of mass work is not there for what is urgent.
-            patience = _PATIENCE_OF_MASS_SECONDS if mass else _PATIENCE_SECONDS
+            # Whoever waits for a slot of mass work is not there for what is urgent.
+            patience = 0.0 if mass else _PATIENCE_SECONDS
             with self._limiter.slot(mass=mass, patience=patience) as slot:
                 if slot is None or self.counts.halted:
+                    self._mass_waits = mass and slot is None
                     self._store.claims.release(claim)
                     return True
                 try:

@@ -188,7 +188,7 @@ def used(result: Result, slots: int) -> float:
 
 
 def test_a_backfill_uses_the_rate_and_daily_changes_overtake_it(tmp_path: Path) -> None:
-    slots, count = 600, 4200
+    slots, count = 600, 3000
 
     result = played(tmp_path, count, slots, [])
 
@@ -214,16 +214,30 @@ def test_a_backfill_that_is_stopped_twice_sends_nothing_twice(tmp_path: Path) ->
     assert len(result.times_sent) == 1500
 
 
-def test_the_rate_and_the_time_left_are_those_of_a_whole_window() -> None:
-    progress = Progress(10_000, 10_000)
-    for second in range(41):
-        progress.see(second, 10_000 - 70 * second)  # a burst, and then the slots rest
-    assert progress.seconds_left == pytest.approx(260 + 2 * 300 + 1600 / 70, abs=1.0)
-    for second in range(41, 301):
-        progress.see(second, 7200)
+def test_the_time_left_follows_bursts_and_rests() -> None:
+    """2,800 in 40 seconds, every 305 seconds: a window of 300 sees now none of it, now all."""
+    progress, left = Progress(10_000, 10_000), 10_000
+    guesses = []
+    for second in range(1200):
+        if second % 305 < 40 and left:
+            left = max(0, left - 70)
+        elif second % 20 == 0:
+            left = max(0, left - 1)  # somebody edited one of them
+        progress.see(second, left)
+        if second > 300 and left and progress.seconds_left is not None:
+            guesses.append(second + progress.seconds_left)
 
-    assert progress.rate == pytest.approx(2800 / 300)
-    assert progress.seconds_left == pytest.approx(2 * 300 + 1600 / 70, abs=1.0)
+    end = 3 * 305 + (10_000 - 3 * 2800) / 70
+    assert all(guess == pytest.approx(end, rel=0.05) for guess in guesses)
+
+
+def test_the_time_left_of_work_that_never_rests() -> None:
+    progress = Progress(10_000, 10_000)
+    for second in range(901):
+        progress.see(second, 10_000 - 5 * second)
+
+    assert progress.rate == pytest.approx(5.0, rel=0.02)
+    assert progress.seconds_left == pytest.approx(5500 / 5, rel=0.02)
     assert Progress(5, 5).seconds_left is None
 
 

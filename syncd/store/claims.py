@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from syncd.model import State
 from syncd.store.database import Database
-from syncd.store.facts import GONE_DIGEST, Claim, Settlement, Written
+from syncd.store.facts import GONE_DIGEST, LANE_BACKFILL, Claim, Settlement, Written
 from syncd.store.rows import failure_row, held_of
 from syncd.store.tables import PENDING, UtcDateTime, doi, failure, write
 
@@ -34,12 +34,24 @@ class Claims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(self, account: str, owner: str, *, duration: timedelta, grace: timedelta) -> Claim | None:
-        """Take the most urgent DOI that is due, so that nobody else works on it until ``duration`` is over."""
+    def claim(
+        self, account: str, owner: str, *, duration: timedelta, grace: timedelta, mass: bool = True
+    ) -> Claim | None:
+        """Take the most urgent DOI that is due, so that nobody else works on it until ``duration`` is over.
+
+        Args:
+            account: Whose.
+            owner: Who takes it.
+            duration: How long it is the owner's.
+            grace: How long a DOI rests after an answer was lost.
+            mass: Mass work too.
+        """
         with self._database.writing() as connection:
             now = self._database.steady.corrected(connection)
             times = {"steady": now, "rested": now - grace, "new_until": now + duration}
-            row = connection.execute(_CLAIM, {"a": account, "new_owner": owner, **times}).one_or_none()
+            below = LANE_BACKFILL + 1 if mass else LANE_BACKFILL
+            parameters = {"a": account, "new_owner": owner, "below": below, **times}
+            row = connection.execute(_CLAIM, parameters).one_or_none()
             return None if row is None else _claim(row, owner)
 
     def mark_unsure(self, claim: Claim, time_left: timedelta) -> bool:
@@ -89,6 +101,7 @@ _CLAIM = (
         .where(
             doi.c.account == bindparam("a"),
             PENDING,
+            doi.c.lane < bindparam("below"),
             or_(doi.c.next_try_at.is_(None), doi.c.next_try_at <= _STEADY),
             or_(doi.c.claim_until.is_(None), doi.c.claim_until <= _STEADY),
             or_(doi.c.unsure_since.is_(None), doi.c.unsure_since <= bindparam("rested", type_=UtcDateTime)),

@@ -61,8 +61,8 @@ def no_unsure_mark(patch: Patch) -> None:
 def no_grace_time(patch: Patch) -> None:
     """After an unknown outcome the next request may leave at once, and the late one arrives after it."""
     claim = Claims.claim
-    patch.setattr(Claims, "claim", lambda self, account, owner, duration, grace: claim(
-        self, account, owner, duration=duration, grace=timedelta(0)))  # fmt: skip
+    patch.setattr(Claims, "claim", lambda self, account, owner, duration, grace, mass=True: claim(
+        self, account, owner, duration=duration, grace=timedelta(0), mass=mass))  # fmt: skip
 
 
 @mutant
@@ -175,7 +175,7 @@ def row_sent_twice(patch: Patch) -> None:
     """A claim does not keep others away."""
     due = (
         select(doi.c.id)
-        .where(doi.c.account == bindparam("a"), PENDING, or_(
+        .where(doi.c.account == bindparam("a"), PENDING, doi.c.lane < bindparam("below"), or_(
             doi.c.next_try_at.is_(None), doi.c.next_try_at <= bindparam("steady", type_=UtcDateTime)))
         .order_by(doi.c.lane, doi.c.changed_at, doi.c.id).limit(1).scalar_subquery()
     )  # fmt: skip
@@ -205,7 +205,7 @@ def claim_never_expires(patch: Patch) -> None:
     due = (
         select(doi.c.id)
         .where(
-            doi.c.account == bindparam("a"), PENDING,
+            doi.c.account == bindparam("a"), PENDING, doi.c.lane < bindparam("below"),
             or_(doi.c.next_try_at.is_(None), doi.c.next_try_at <= bindparam("steady", type_=UtcDateTime)),
             doi.c.claim_owner.is_(None),
             or_(doi.c.unsure_since.is_(None), doi.c.unsure_since <= bindparam("rested", type_=UtcDateTime)),
