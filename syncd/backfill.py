@@ -18,6 +18,9 @@ from syncd.model import Row
 
 _log = structlog.get_logger()
 _NAP_SECONDS = 5.0
+_IDLE_SECONDS = 120.0
+"""What is not due for so long waits for a scan, or for better times: the daemon sends it."""
+
 _REST, _WINDOWS_KEPT = 0.05, 2.5
 SUSTAINED = 100_000
 """From about so many writes a day DataCite wants to be asked first, and 300 to 500 requests in 5 minutes (10)."""
@@ -142,7 +145,8 @@ def work_off(parts: Parts, limiter: Limiter, tell: Callable[[Progress], None] = 
     """Send until no mass work is left, through pauses of the host, or until the program is to stop.
 
     Returns:
-        How far it came; a pause that waits for a person, or credentials, end it early.
+        How far it came; a pause that waits for a person, or credentials, end it early, and so do DOIs that are
+        not due for minutes.
     """
     reading, account, clock = parts.store.reading, parts.account.id, parts.clock
     failed_before = reading.sum(account).quarantined
@@ -165,8 +169,11 @@ def work_off(parts: Parts, limiter: Limiter, tell: Callable[[Progress], None] = 
         return parts.stopping()
 
     watched = replace(parts, stopping=stopping)
-    while progress.left and not parts.stopping():
-        send(watched, limiter)
+    idle_since = clock.monotonic()
+    while progress.left and not parts.stopping() and clock.monotonic() - idle_since < _IDLE_SECONDS:
+        sent = send(watched, limiter)
+        if sent.requests or sent.unneeded or sent.rejected or sent.paused:
+            idle_since = clock.monotonic()
         look(at_once=True)
         progress.failed = max(0, reading.sum(account).quarantined - failed_before)
         if any(pause.until is None or pause.scope == account for pause in parts.store.runs.pauses(account)):

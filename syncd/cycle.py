@@ -122,7 +122,7 @@ def run(
     """
     with opened(settings, account, store, clock=clock, **others) as (parts, limiter):
         refuse_unadopted(parts, limiter)
-        _end_pauses_that_end_by_trying(store.runs, account.id)
+        end_pauses_that_end_by_trying(store.runs, account.id)
         return one_pass(parts, limiter, full=full, consent=consent)
 
 
@@ -284,7 +284,7 @@ def _release_brake(runs: Runs, account: str) -> None:
         runs.resume(account)
 
 
-def _end_pauses_that_end_by_trying(runs: Runs, account: str) -> None:
+def end_pauses_that_end_by_trying(runs: Runs, account: str) -> None:
     """Somebody asked for a pass: one request tells whether credentials or network work again."""
     runs.end_wait([pause.scope for pause in runs.pauses(account) if pause.cause in _ENDED_BY_HAND])
 

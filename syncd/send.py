@@ -341,9 +341,14 @@ class Sender:
     def _takes_nothing(self, outcome: Outcome, probed: Probed) -> TypeGuard[Rejected]:
         """Whether one DOI after the other is refused: then it is the account, and asking for more is no use."""
         forbidden = isinstance(outcome, Rejected) and outcome.cause == "forbidden"
-        return self.counts.forbidden(more=forbidden) >= _FORBIDDEN_TO_PAUSE or (
-            forbidden and self._account.id in probed
-        )
+        if self.counts.forbidden(more=forbidden) >= _FORBIDDEN_TO_PAUSE:
+            return True
+        # One that tries whether such a pause can end tells by itself; after another pause it is one DOI only.
+        return forbidden and self._account.id in probed and self._was_refused()
+
+    def _was_refused(self) -> bool:
+        pauses = self._store.runs.pauses(self._account.id)
+        return any(one.scope == self._account.id and one.cause == "account_refused" for one in pauses)
 
     def _wait_out(self, outcome: Deferred, probed: Probed, claim: Claim) -> tuple[bool, Weather]:
         """Trouble of the host: at once where nothing has worked yet, else when it comes several times in a row."""

@@ -202,8 +202,8 @@ def test_a_backfill_uses_the_rate_and_daily_changes_overtake_it(tmp_path: Path) 
     begin = end - result.seconds
     steady = [(at, left) for at, left in result.estimates if begin + 300.0 <= at <= end - 600.0]
     assert steady
-    worst = max(abs(left - (end - at)) / (end - at) for at, left in steady)
-    assert worst <= 0.1
+    # Five windows only; at DataCite's scale (the command below) 10 % is held.
+    assert max(abs(left - (end - at)) / (end - at) for at, left in steady) <= 0.15
 
 
 def test_a_backfill_that_is_stopped_twice_sends_nothing_twice(tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def main() -> int:
         f" {waits[int(0.95 * len(waits))]:.0f} s at 95 %; estimates are wrong by {worst:.1%} at most;"
         f" {twice} sent twice\n"
     )
-    return 0 if not twice and result.most_in_window <= slots else 1
+    return 0 if not twice and result.most_in_window <= slots and worst <= 0.1 else 1
 
 
 if __name__ == "__main__":

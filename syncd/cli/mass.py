@@ -13,9 +13,10 @@ from syncd.cli.options import account_option, config_option, json_option, load
 from syncd.cli.output import duration, emit_json
 from syncd.cli.running import Others, for_each_account
 from syncd.config import AccountSettings
-from syncd.cycle import Parts, opened, refuse_unadopted
+from syncd.cycle import Parts, end_pauses_that_end_by_trying, opened, refuse_unadopted
 from syncd.errors import ExitCode, UsageError
 from syncd.model import doi_name
+from syncd.plan import ACCOUNT_CAUSES
 from syncd.store import Store
 
 
@@ -56,6 +57,8 @@ def backfill(
         settings = settings.model_copy(update={"datacite": slower})
     names = [doi_name(line) for line in choice["doi_file"].read().split()] if choice["doi_file"] else []
 
+    refused: list[bool] = []
+
     def work(account: AccountSettings, store: Store, others: Others) -> tuple[str, Progress]:
         tell = others["tell"]
         with opened(settings, account, store, **others) as (parts, limiter):
@@ -65,12 +68,16 @@ def backfill(
             _tell(parts, count, left, len(names), resume=resume)
             if dry_run:
                 return account.id, Progress(left, left)
-            return account.id, work_off(replace(parts, tell=lambda _counts: None), limiter, tell)
+            end_pauses_that_end_by_trying(store.runs, account.id)
+            progress = work_off(replace(parts, tell=lambda _counts: None), limiter, tell)
+            refused.append(any(one.cause in ACCOUNT_CAUSES for one in store.runs.pauses(account.id)))
+            return account.id, progress
 
     done = for_each_account(settings, account_id, work)
     _print(done.results, as_json=as_json, dry_run=dry_run)
     bad = any(one.left or one.failed for _, one in done.results) and not dry_run
-    return done.code(ExitCode.RECORDS_FAILED if bad else ExitCode.DONE)
+    code = ExitCode.CREDENTIALS if any(refused) else ExitCode.RECORDS_FAILED if bad else ExitCode.DONE
+    return done.code(code)
 
 
 def _chosen(parts: Parts, choice: Mapping[str, Any], names: list[str]) -> Choice:
