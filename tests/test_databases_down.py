@@ -233,7 +233,7 @@ def test_a_postgresql_that_restarts_during_a_scan_is_not_half_a_platform(
     site = on_postgresql
     _many(site, 1200)
     assert site.sync().scan.records == 1200
-    site.execute("UPDATE record SET metadata = replace(metadata, 'A title', 'Another')")
+    site.execute("UPDATE record SET metadata = replace(metadata, 'A title', 'Another') WHERE id % 4 = 0")
     requests = len(site.requests)
     pages = SqlPlatform.all
 
@@ -259,7 +259,7 @@ def test_a_postgresql_that_restarts_during_a_scan_is_not_half_a_platform(
     assert (found.wanted, found.adds_up) == (1200, True)
     _until_in_sync(site, 1200)
     assert site.title(1200) == "Another"
-    assert len(site.requests) == requests + 1200
+    assert len(site.requests) == requests + 300
 
 
 def test_a_postgresql_that_restarts_while_requests_are_on_their_way_loses_nothing(
