@@ -126,10 +126,15 @@ class Scan:
         pages = self._platform.all() if full else self._platform.changed(since)
         if full:
             self._seen = _Seen(self._store.dois.highest_id(self._account.id))
+        asked_at = self._clock.monotonic()
         for page in pages:
             findings = self._examine(page)
+            if self._clock.monotonic() - asked_at > _LEASE.total_seconds():
+                # Somebody else may have scanned since: what is compared with must not be newer than what was read.
+                findings = [now for one in findings if (now := self._asked_again(one, one.stored)) is not None]
             self._count(findings)
             yield findings
+            asked_at = self._clock.monotonic()
         if full:
             yield from self._gone()
         if again:
@@ -172,7 +177,7 @@ class Scan:
             self._refuse(self.harm(consent))
             for findings in self._once_more(full=full, since=since) if again else [held_back]:
                 self._stay(lease, holder)
-                self._note(findings)
+                self._note(self._still_so(findings))
                 if stopping():
                     return False
             if consent.given and consent.remembered:
@@ -193,6 +198,28 @@ class Scan:
             self._weigh(findings, second)
             self._refuse(apart(self.impact, second, self._limits))
             yield findings
+
+    def _still_so(self, findings: Sequence[Finding]) -> list[Finding]:
+        """What was held back, as it is now: where a worker settled something newer, the record is asked again.
+
+        Otherwise an older reading would be noted over a newer one, and lift what was refused with it.
+        """
+        rows = self._store.dois.of_ids([one.stored.id for one in findings if one.stored is not None])
+        now = {row.id: row for row in rows}
+        kept: list[Finding] = []
+        for one in findings:
+            before, current = one.stored, now.get(one.stored.id) if one.stored is not None else None
+            if before is None or (current is not None and before.noted == current.noted):
+                kept.append(one)
+                continue
+            again = None if current is None else self._asked_again(one, current)
+            kept += [] if again is None else [again]
+        return kept
+
+    def _asked_again(self, one: Finding, current: Stored | None) -> Finding | None:
+        """The same record as the platform has it now; None when it is not there, which only a whole look may say."""
+        row = self._platform.one(one.note.record_key)
+        return None if row is None or row.doi != one.note.doi else self._finding(row, current, None)
 
     def _weigh(self, findings: Sequence[Finding], impact: Impact) -> None:
         """Add what these findings would change at DataCite."""

@@ -182,3 +182,29 @@ def _everything(site: Site) -> dict[str, Any]:
     tables = ("syncd_doi", "syncd_failure", "syncd_write", "syncd_run", "syncd_slot")
     with site.store.database.reading() as connection:
         return {name: connection.exec_driver_sql(f"SELECT * FROM {name}").all() for name in tables}
+
+
+def test_what_a_scan_held_back_is_not_noted_over_what_a_worker_settled_meanwhile(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add(1)
+    site.sync()
+    site.edit(1, titles=[{"title": "Noted"}])
+    site.scan()
+    site.edit(1, titles=[{"title": "Read by the scan"}])
+    judged = Scan.harm
+
+    def and_meanwhile(self: Scan, consent: Any) -> Any:
+        site.edit(1, titles=[{"title": "Refused"}])
+        site.fault("status", status=422, count=2)
+        site.send()
+        return judged(self, consent)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scan, "harm", and_meanwhile)
+        site.scan()
+    assert site.row(1)["bucket"] == "quarantined"
+
+    assert site.sync().send.requests == 0  # once refused
+    site.edit(1, titles=[{"title": "Corrected"}])
+    assert site.sync().send.accepted == 1

@@ -39,6 +39,11 @@ class Stored:
     version: int | None = None
 
     @property
+    def noted(self) -> tuple[str | None, str | None]:
+        """What a scan or a worker last wrote of the record: its digest, and the one at which it was refused."""
+        return self.desired_digest, self.quarantined_digest
+
+    @property
     def in_sync(self) -> bool:
         """DataCite confirmed what is wanted."""
         return self.desired_digest is not None and self.desired_digest == self.synced_digest and self.sure
