@@ -3,8 +3,8 @@
 1. A platform (``platforms``) gives pages of rows; a row whose raw digest is known is not even decoded.
 2. Its mapping turns the row into a *desired*: state, url and attributes in DataCite's names (``model``),
    and ``digest`` gives that document and each attribute in it a fingerprint.
-3. The scan (``scan``) notes a desired digest that differs in our own tables (``store``), unless so many would
-   change that a person has to look first (``brake``).
+3. A ``look`` compares it with our own tables (``store``); what differs is a ``finding``, and the scan (``scan``)
+   notes it, unless so many would change that a person has to look first (``brake``).
 4. A worker (``send``) claims one pending DOI, waits for a slot that rested long enough (``limiter``),
    and only then reads the record again.
 5. ``plan`` decides from what DataCite holds and what is wanted: nothing, PUT, hide, publish or DELETE;
@@ -12,7 +12,7 @@
 6. The row is marked unsure, the one request leaves (``datacite.client``), and the answer is judged by its
    body (``datacite.outcome``): accepted, rejected, deferred or halted, with a cause from ``causes``.
 7. ``settle`` says what to write down, and the store does: in sync, or due again later, or quarantined until
-   something changes.
+   something changes. When DataCite itself is in ``trouble``, the account or the host rests.
 
 ``cycle`` runs these steps; start there. ``preview`` shows what it would do and does nothing. ``audit`` compares all
 DOIs with what DataCite holds (``drift``), which it asks through ``inquiry``; ``backfill`` sends many once more,

@@ -145,8 +145,8 @@ def _datacite(settings: Settings, account: AccountSettings, store: Store) -> lis
     if not remote.active:
         words = "the account is not active: DataCite refuses every write with 403"
         found.append(Finding(name, "account", FAIL, words, "ask DataCite support", ExitCode.CREDENTIALS))
-    missing = sorted(set(account.prefixes) - remote.prefixes)
-    if missing and remote.prefixes:
+    missing = [] if remote.prefixes is None else sorted(set(account.prefixes) - remote.prefixes)
+    if missing:
         words = f"DataCite does not list {', '.join(missing)} for this account"
         hint = "correct `prefixes`, or have the prefix assigned in Fabrica"
         found.append(Finding(name, "prefixes", FAIL, words, hint, ExitCode.CONFIGURATION))

@@ -19,21 +19,22 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from syncd.brake import NOBODY, Consent
 from syncd.clock import Clock, SystemClock
 from syncd.config import USUAL, AccountSettings, BrakeSettings, DataCiteSettings, Settings
+from syncd.counts import COUNTED, ScanCounts, SendCounts
 from syncd.datacite.client import Client
 from syncd.errors import SafetyError
-from syncd.inquiry import Inquiry, Reader
+from syncd.inquiry import Inquiry
 from syncd.limiter import Limiter
 from syncd.plan import ACCOUNT_CAUSES
 from syncd.platforms import Platform, open_platform
-from syncd.scan import Scan, ScanCounts
-from syncd.send import COUNTED, SendCounts, Sender, Together, Writer, in_threads
+from syncd.scan import Scan
+from syncd.send import Caller, Sender, Together, in_threads
 from syncd.store import Store, schema
 from syncd.store.runs import BRAKE, Runs
 
@@ -52,10 +53,6 @@ class Report:
     account: str
     scan: ScanCounts
     send: SendCounts
-
-
-class Caller(Writer, Reader, Protocol):
-    """Writes to DataCite and reads from it."""
 
 
 @dataclass(frozen=True)
@@ -260,6 +257,7 @@ def send(parts: Parts, limiter: Limiter) -> SendCounts:
         parts.store,
         limiter,
         parts.client,
+        parts.clock,
         owner=parts.process,
         chance=parts.chance,
         stopping=parts.stopping,

@@ -56,8 +56,9 @@ class Inquiry:
         chance: Callable[[], float],
         stopping: Callable[[], bool],
         attempts: int = _MOST_ATTEMPTS,
+        mass: bool = True,
     ) -> None:
-        """Args: ``attempts``: how often a question is asked before it is given up."""
+        """Args: ``attempts``: how often a question is asked before it is given up; ``mass``: others go first."""
         self._account_id = account_id
         self._store = store
         self._limiter = limiter
@@ -67,6 +68,7 @@ class Inquiry:
         self._stopping = stopping
         self._size = LARGEST_PAGE
         self._attempts = attempts
+        self._mass = mass
         self.requests = 0
 
     def page(self, cursor: str | None, size: int | None = None) -> Page:
@@ -115,7 +117,7 @@ class Inquiry:
     def _once(self, target: str) -> Answer | NoAnswer | None:
         if self._stopping():
             raise StoppedError("stopped", hint="the same command goes on where this one ended")
-        with self._limiter.slot(mass=True, patience=_PATIENCE_SECONDS) as slot:
+        with self._limiter.slot(mass=self._mass, patience=_PATIENCE_SECONDS) as slot:
             if slot is None or not slot.use():
                 return None
             answer = self._client.read(target, slot.leave_by)

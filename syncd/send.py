@@ -2,51 +2,45 @@
 
 import contextlib
 import random
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol, TypeGuard
+from typing import Protocol
 
 import structlog
 
 from syncd import settle
+from syncd.clock import Clock
 from syncd.config import AccountSettings, DataCiteSettings
+from syncd.counts import SendCounts
 from syncd.datacite.answer import Answer, NoAnswer
 from syncd.datacite.outcome import Accepted, Deferred, Halted, Outcome, Rejected, judge
 from syncd.datacite.request import Delete, Put, Write
 from syncd.errors import ConfigurationError, PlatformError, StateError, SyncdError
+from syncd.inquiry import Inquiry, Reader
 from syncd.limiter import Limiter, Slot
 from syncd.model import Desired, Problem, State
-from syncd.plan import Nothing, Policy, exhausted, next_step, pause_length
+from syncd.plan import Nothing, Policy, next_step
 from syncd.platforms import Platform
-from syncd.settle import Turn, Weather
+from syncd.settle import Turn
 from syncd.store import Store
 from syncd.store.facts import GONE_DIGEST, LANE_BACKFILL, Claim, Failed
-from syncd.store.runs import HOST, Pause
+from syncd.trouble import Probed, Trouble
 
 _log = structlog.get_logger()
 _PATIENCE_SECONDS = 30.0
 _MARGIN_SECONDS = 30.0
-_FAILURES_TO_PAUSE = 3
 _UNREADABLE_TO_STOP = 5
-_FORBIDDEN_TO_PAUSE = 10
-
-COUNTED = ("requests", "accepted", "rejected", "deferred", "unneeded")
-"""The numbers of ``SendCounts`` that a run writes down."""
+_ATTEMPTS_TO_ASK = 2
 
 
-class Writer(Protocol):
-    """Sends one write; ``datacite.client.Client`` is the real one."""
+class Caller(Reader, Protocol):
+    """Writes to DataCite and reads from it; ``datacite.client.Client`` is the real one."""
 
     def write(self, request: Write, leave_by: float | None = None) -> Answer | NoAnswer:
         """Send, not after ``leave_by``, and wait for the answer."""
 
-
-Probed = tuple[str, ...]
-"""The pauses that one request is to try."""
 
 Together = Callable[[Callable[[], None], int], None]
 """Runs one piece of work so many times at once, and returns when all are over."""
@@ -60,49 +54,6 @@ def in_threads(work: Callable[[], None], count: int) -> None:
             worker.result()
 
 
-@dataclass
-class SendCounts:
-    """What sending did, over all workers.
-
-    Attributes:
-        halted: Why DataCite takes nothing of this account; empty when it does.
-        paused: The cause of a pause that held or began; empty when there was none.
-        trouble: The last trouble of the host, in words.
-    """
-
-    requests: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    deferred: int = 0
-    unneeded: int = 0
-    halted: str = ""
-    paused: str = ""
-    trouble: str = ""
-    answered: bool = False
-    failures_in_a_row: int = 0
-    forbidden_in_a_row: int = 0
-    unreadable_in_a_row: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def add(self, name: str) -> None:
-        """One more."""
-        with self.lock:
-            setattr(self, name, getattr(self, name) + 1)
-
-    def failures(self, *, more: bool) -> int:
-        """Count transient failures in a row; any answer from DataCite itself begins anew."""
-        with self.lock:
-            self.failures_in_a_row = self.failures_in_a_row + 1 if more else 0
-            self.answered = self.answered or not more
-            return self.failures_in_a_row
-
-    def forbidden(self, *, more: bool) -> int:
-        """Count the DOIs in a row that the account may not write."""
-        with self.lock:
-            self.forbidden_in_a_row = self.forbidden_in_a_row + 1 if more else 0
-            return self.forbidden_in_a_row
-
-
 class Sender:
     """Sends what is due for one account, with as many workers as configured."""
 
@@ -113,7 +64,8 @@ class Sender:
         platform: Platform,
         store: Store,
         limiter: Limiter,
-        client: Writer,
+        client: Caller,
+        clock: Clock,
         *,
         owner: str,
         chance: Callable[[], float] = random.random,
@@ -136,7 +88,13 @@ class Sender:
         self._grace = timedelta(seconds=settings.grace)
         self._claim_time = 2 * self._request_time + self._grace + timedelta(seconds=_PATIENCE_SECONDS)
         self._mass_waits = False
+        self._unreadable_in_a_row = 0
         self.counts = SendCounts()
+        inquiry = Inquiry(
+            account.id, store, limiter, client, clock, chance=chance, stopping=stopping,
+            attempts=_ATTEMPTS_TO_ASK, mass=False,
+        )  # fmt: skip
+        self._trouble = Trouble(account.id, store.runs, limiter, self.counts, inquiry.account)
 
     def run(self) -> None:
         """Send until nothing is due, a pause begins or the program is to stop."""
@@ -190,7 +148,7 @@ class Sender:
                     turn = self._look(claim)
                 except (PlatformError, ConfigurationError) as error:
                     return self._settle_unread(claim, error)
-                self.counts.unreadable_in_a_row = 0
+                self._unreadable_in_a_row = 0
                 if isinstance(turn.step, Write):
                     if not slot.use() or not self._store.claims.mark_unsure(claim, self._request_time):
                         return self._not_sent(claim)
@@ -260,8 +218,8 @@ class Sender:
         failed = Failed("unreadable", error.message)
         self._store.claims.settle(claim, settle.not_done(claim, failed, self._chance()))
         self.counts.add("deferred")
-        self.counts.add("unreadable_in_a_row")
-        if self.counts.unreadable_in_a_row >= _UNREADABLE_TO_STOP:
+        self._unreadable_in_a_row += 1
+        if self._unreadable_in_a_row >= _UNREADABLE_TO_STOP:
             raise error
         return True
 
@@ -280,7 +238,7 @@ class Sender:
         slot.end(answered=isinstance(answer, Answer) or not answer.sent)
         self.counts.add("requests")
         outcome = judge(request, claim.held, answer, self._account.id)
-        go_on, weather = self._go_on(outcome, probed, claim)
+        go_on, weather = self._trouble.after(outcome, probed, claim)
         settlement = settle.answered(claim, turn, request, outcome, self._policy, self._chance(), weather)
         if not self._store.claims.settle(claim, settlement):
             _log.warning("claim.lost", doi=claim.doi, account=claim.account)
@@ -307,84 +265,6 @@ class Sender:
                 _log.warning("record.deferred", **fields, cause=cause, message=message)
             case Halted(cause, message):
                 _log.error("account.halted", **fields, cause=cause, message=message)
-
-    def _go_on(self, outcome: Outcome, probed: Probed, claim: Claim) -> tuple[bool, Weather]:
-        """Pause the account or the host where the outcome asks for it.
-
-        Args:
-            outcome: What came of a request.
-            probed: The pauses that this request was to try.
-            claim: Whose request it was.
-
-        Returns:
-            Whether to call again, and what is known of the host.
-        """
-        match outcome:
-            case Halted(cause, message):
-                return self._halt(cause, message, probed, claim)
-            case Deferred() if outcome.transient:
-                return self._wait_out(outcome, probed, claim)
-            case _:
-                self.counts.failures(more=False)
-                if self._takes_nothing(outcome, probed):
-                    return self._halt("account_refused", outcome.message, probed, claim)
-                self._resume(probed)
-                return True, Weather.FAIR
-
-    def _halt(self, cause: str, message: str, probed: Probed, claim: Claim) -> tuple[bool, Weather]:
-        """DataCite takes nothing of this account, but it did answer, so the host is well."""
-        self.counts.halted = cause
-        self._pause(self._account.id, cause, message, probed, claim.doi)
-        self._resume(scope for scope in probed if scope == HOST)
-        return False, Weather.FAIR
-
-    def _takes_nothing(self, outcome: Outcome, probed: Probed) -> TypeGuard[Rejected]:
-        """Whether one DOI after the other is refused: then it is the account, and asking for more is no use."""
-        forbidden = isinstance(outcome, Rejected) and outcome.cause == "forbidden"
-        if self.counts.forbidden(more=forbidden) >= _FORBIDDEN_TO_PAUSE:
-            return True
-        # One that tries whether such a pause can end tells by itself; after another pause it is one DOI only.
-        return forbidden and self._account.id in probed and self._was_refused()
-
-    def _was_refused(self) -> bool:
-        pauses = self._store.runs.pauses(self._account.id)
-        return any(one.scope == self._account.id and one.cause == "account_refused" for one in pauses)
-
-    def _wait_out(self, outcome: Deferred, probed: Probed, claim: Claim) -> tuple[bool, Weather]:
-        """Trouble of the host: at once where nothing has worked yet, else when it comes several times in a row."""
-        self.counts.trouble = f"{outcome.cause}: {outcome.message}"
-        several = _FAILURES_TO_PAUSE if self.counts.answered and not probed else 1
-        if self.counts.failures(more=True) < several and outcome.cause != "throttled":
-            return True, Weather.FAIR
-        self.counts.paused = outcome.cause
-        pause = self._pause(HOST, outcome.cause, outcome.message, probed, claim.doi, outcome.retry_after)
-        self._store.runs.end_wait([scope for scope in probed if scope != HOST])
-        if outcome.cause == "throttled":
-            self._limiter.slow_down()
-        elif pause.until is not None and not pause.several and exhausted(claim.attempts + 1):
-            # It happens to this record again and again and to no other: it is not the host.
-            self._resume([HOST])
-            return True, Weather.FAIR
-        return False, Weather.FOUL if pause.several else Weather.DOUBTFUL
-
-    def _pause(
-        self, scope: str, cause: str, message: str, probed: Probed, doi: str, retry_after: float | None = None
-    ) -> Pause:
-        pause = self._store.runs.pause(
-            scope,
-            cause,
-            message,
-            lambda attempts: timedelta(seconds=pause_length(cause, attempts, retry_after)),
-            told_by=doi,
-            tried=scope in probed,
-        )
-        _log.warning("sending.paused", scope=scope, cause=cause, message=message, until=str(pause.until))
-        return pause
-
-    def _resume(self, scopes: Iterable[str]) -> None:
-        for scope in scopes:
-            if self._store.runs.resume(scope, by_itself=True):
-                _log.info("sending.resumed", scope=scope)
 
 
 def _is_for_a_scan(claim: Claim, desired: Desired, step: Nothing | Write | Problem) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from syncd.clock import SystemClock
 from syncd.errors import BusyError
+from syncd.look import Look
 from syncd.platforms.sql import SqlPlatform
 from syncd.sandbox import writes
 from syncd.sandbox.server import RunningSandbox
@@ -167,13 +168,13 @@ def test_a_scan_that_fails_half_way_takes_nothing_for_gone(site: Site, monkeypat
     for number in range(1, 6):
         site.add(number)
     site.sync()
-    examine = Scan._examine
-    monkeypatch.setattr(Scan, "_examine", lambda self, page: (_ for _ in ()).throw(OSError("gone")))
+    examine = Look._examine
+    monkeypatch.setattr(Look, "_examine", lambda self, page: (_ for _ in ()).throw(OSError("gone")))
 
     with pytest.raises(OSError, match="gone"):
         site.sync()
 
-    monkeypatch.setattr(Scan, "_examine", examine)
+    monkeypatch.setattr(Look, "_examine", examine)
     assert site.store.reading.sum("DATACITE.DEMO").in_sync == 5
     assert site.store.reading.last_runs("DATACITE.DEMO")[0]["result"] == "failed"
 

@@ -15,11 +15,11 @@ from syncd.cli.output import console, emit_json
 from syncd.cli.planning import make_plans, plan_of, show
 from syncd.cli.running import Others, for_each_account
 from syncd.config import AccountSettings
+from syncd.counts import COUNTED
 from syncd.cycle import Report, run
 from syncd.errors import ExitCode, SafetyError, UsageError
 from syncd.plan import ACCOUNT_CAUSES
 from syncd.preview import Plan
-from syncd.send import COUNTED
 from syncd.store import Store
 from syncd.store.reading import Sum
 from syncd.store.runs import WAITS_FOR_A_PERSON
@@ -121,7 +121,7 @@ def _sentence(report: Report, found: Sum) -> str:
 def _in_trouble(report: Report) -> bool:
     send = report.send
     away = send.paused and send.paused not in (*WAITS_FOR_A_PERSON, *ACCOUNT_CAUSES)
-    return bool(away) or (send.failures_in_a_row > 0 and send.accepted == 0)
+    return bool(away) or (send.struggling and send.accepted == 0)
 
 
 def _exit_code(reports: list[Report], sums: list[Sum]) -> ExitCode:

@@ -18,10 +18,9 @@ from syncd.cli.options import accounts
 from syncd.cli.output import duration
 from syncd.clock import SystemClock
 from syncd.config import AccountSettings, Settings
+from syncd.counts import ScanCounts, SendCounts
 from syncd.cycle import connect
 from syncd.errors import ExitCode, StoppedError, SyncdError
-from syncd.scan import ScanCounts
-from syncd.send import SendCounts
 from syncd.store import Store
 
 _log = structlog.get_logger()

@@ -63,12 +63,12 @@ class RemoteAccount:
 
     Attributes:
         domains: Where landing pages may lie; ``*`` for anywhere.
-        prefixes: Under which DOIs may be made; empty when DataCite does not say.
+        prefixes: Under which DOIs may be made; None when DataCite does not say.
     """
 
     active: bool
     domains: str
-    prefixes: frozenset[str]
+    prefixes: frozenset[str] | None
 
 
 def account_target(account_id: str) -> str:
@@ -86,8 +86,10 @@ def account_of(answer: Answer | NoAnswer) -> RemoteAccount | Unread:
     relationships = data.get("relationships")
     prefixes = relationships.get("prefixes") if isinstance(relationships, dict) else None
     listed = prefixes.get("data") if isinstance(prefixes, dict) else None
-    names = {str(one.get("id")) for one in listed if isinstance(one, dict)} if isinstance(listed, list) else set()
-    return RemoteAccount(bool(attributes.get("isActive", True)), str(attributes.get("domains") or ""), frozenset(names))
+    names = None
+    if isinstance(listed, list):
+        names = frozenset(str(one.get("id")) for one in listed if isinstance(one, dict))
+    return RemoteAccount(bool(attributes.get("isActive", True)), str(attributes.get("domains") or ""), names)
 
 
 def one_target(doi: str) -> str:

@@ -76,7 +76,7 @@ class Network:
         response = self._answer(request, fate)
         document = _json(response.body)
         data = document.get("data") if isinstance(document, dict) else None
-        state = data["attributes"]["state"] if isinstance(data, dict) else None
+        state = data["attributes"].get("state") if isinstance(data, dict) else None
         doi = request.path.removeprefix("/dois/")
         arrival = Arrival(self.time.now, departed, process, request.method, doi, request.body, response.status, state)
         self.arrivals.append(arrival)
@@ -199,12 +199,18 @@ class Plain:
         self._headers = {"authorization": f"Basic {credentials}", "content-type": "application/vnd.api+json"}
 
     def write(self, request: Write, leave_by: float | None = None) -> Answer | NoAnswer:
+        target = path(request.doi) + ("?affiliation=true&publisher=true" if isinstance(request, Put) else "")
+        return self._carry(Request(request.method, target, self._headers, request.body()), leave_by)
+
+    def read(self, target: str, leave_by: float | None = None) -> Answer | NoAnswer:
+        return self._carry(Request("GET", target, self._headers, b""), leave_by)
+
+    def _carry(self, request: Request, leave_by: float | None) -> Answer | NoAnswer:
         self._process.give_way()
         if leave_by is not None and self._process.monotonic() > leave_by:
             return NoAnswer("too late to send it", sent=False)
-        target = path(request.doi) + ("?affiliation=true&publisher=true" if isinstance(request, Put) else "")
         try:
-            answer = self._wire.carry(Request(request.method, target, self._headers, request.body()))
+            answer = self._wire.carry(request)
         except Lost as lost:
             return NoAnswer(str(lost), sent=lost.sent)
         return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body)

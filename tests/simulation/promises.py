@@ -86,6 +86,8 @@ def nothing_lost(outcome: Outcome) -> Iterator[str]:
             yield f"nothing-lost: {doi} is still pending without a cause after a quiet time: {wrong}"
         elif row["bucket"] == "quarantined" and not row["cause"]:
             yield f"nothing-lost: {doi} is set aside without a cause"
+        elif row["cause"] == "crashed":
+            yield f"nothing-lost: the program failed on {doi}: {row['message']}"
 
 
 def _differences(outcome: Outcome, doi: str) -> Iterator[str]:
