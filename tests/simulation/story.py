@@ -401,9 +401,16 @@ class Stage:
 
 @contextmanager
 def stage() -> Iterator[Stage]:
+    with folder_in_memory() as folder, one_engine_for_each_place():
+        yield Stage(folder)
+
+
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    """Where nothing waits for a disk, if this machine has such a place."""
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder, one_engine_for_each_place():
-        yield Stage(Path(folder))
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 @contextmanager
