@@ -54,6 +54,7 @@ class AuditCounts:
         different: DOIs in at least one kind of ``found``.
         waiting: Not compared: changed here, and not sent yet.
         quarantined: Not compared: they stand failed.
+        failed_but_public: How many of these DataCite shows to everybody, with what it got last.
         unmapped: Not compared: no desired document can be made of the record.
         found: DOIs by kind.
         attributes: DOIs by attribute that differs.
@@ -66,6 +67,7 @@ class AuditCounts:
     different: int = 0
     waiting: int = 0
     quarantined: int = 0
+    failed_but_public: int = 0
     unmapped: int = 0
     excluded: int = 0
     foreign: int = 0
@@ -202,9 +204,11 @@ class Audit:
         for row in rows:
             ours = stored.get(row.doi)
             desired = self._comparable(row, ours)
+            copy = copies.get(row.doi)
+            if ours is not None and ours.quarantined_digest is not None and copy is not None:
+                self.counts.failed_but_public += copy.state is State.FINDABLE
             if ours is None or desired is None:
                 continue
-            copy = copies.get(row.doi)
             held = held_as(copy.state, copy.resolves, copy.fingerprints, desired) if copy else Held()
             settled = isinstance(decide(held, desired, self._policy), Nothing)
             # That DataCite rightly has nothing of a DOI, a list alone does not prove.

@@ -83,9 +83,12 @@ def _account(settings: Settings, account: AccountSettings, store: Store, *, read
         yield Finding(account.id, "platform", FAIL, error.message, error.hint, error.exit_code)
         return
     try:
-        yield from _attempt(account.id, "platform", lambda: _sample(account, platform))
-        yield from _attempt(account.id, "read-only", lambda: _read_only(account, platform))
-        bound = _attempt(account.id, "binding", lambda: _bound(settings, account, store, platform)) if ready else []
+        sampled = _attempt(account.id, "platform", lambda: _sample(account, platform))
+        yield from sampled
+        bound: list[Finding] = []
+        if all(finding.level != FAIL for finding in sampled):  # else these would fail in the same words
+            yield from _attempt(account.id, "read-only", lambda: _read_only(account, platform))
+            bound = _attempt(account.id, "binding", lambda: _bound(settings, account, store, platform)) if ready else []
         yield from bound
     finally:
         platform.close()

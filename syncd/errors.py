@@ -12,7 +12,8 @@
     ├── StateError            75   our own tables cannot be read or written now
     ├── PlatformError          1   the platform's database cannot be read
     ├── StoppedError         130   somebody asked the program to stop
-    └── SafetyError            1   the run would do harm: an emptied source, another repository's state
+    └── SafetyError            1   the run would do harm: an emptied source, unusually many changes
+        └── CloneError        78   the state belongs to another platform database or another DataCite
 """
 
 from enum import IntEnum
@@ -105,3 +106,9 @@ class StoppedError(SyncdError):
 
 class SafetyError(SyncdError):
     """The run would do harm, so it stops before the first request."""
+
+
+class CloneError(SafetyError):
+    """The state was made with another platform database or another DataCite."""
+
+    exit_code = ExitCode.CONFIGURATION

@@ -20,7 +20,7 @@ from syncd.datacite.request import Delete, Put, Write
 from syncd.errors import ConfigurationError, PlatformError, StateError, SyncdError
 from syncd.inquiry import Inquiry, Reader
 from syncd.limiter import Limiter, Slot
-from syncd.model import Desired, Problem, State
+from syncd.model import MANAGED_ATTRIBUTES, Desired, Problem, State
 from syncd.plan import Nothing, Policy, next_step
 from syncd.platforms import Platform
 from syncd.settle import Turn
@@ -255,8 +255,10 @@ class Sender:
         match outcome:
             case Accepted(held, _):
                 self.counts.add("accepted")
-                sent = sorted(request.attributes) if isinstance(request, Put) else []
-                _log.info("record.synced", **fields, state=str(held.state), attributes=sent)
+                # A complete record names none of them.
+                complete = isinstance(request, Put) and len(request.attributes) == len(MANAGED_ATTRIBUTES)
+                named = [] if complete or not isinstance(request, Put) else sorted(request.attributes)
+                _log.info("record.synced", **fields, state=str(held.state), complete=complete, attributes=named)
             case Rejected(cause, message):
                 self.counts.add("rejected")
                 _log.warning("record.rejected", **fields, cause=cause, message=message)

@@ -255,6 +255,7 @@ def test_what_waits_to_be_sent_is_no_drift(site: Site) -> None:
 
     assert kinds(site) == {}
     assert (counts.equal, counts.waiting, counts.quarantined, counts.different) == (0, 2, 1, 0)
+    assert counts.failed_but_public == 1
 
 
 def test_rejected_credentials_are_no_empty_account(newcomer: Site) -> None:
@@ -321,7 +322,7 @@ def test_the_commands_tell_what_differs_and_how_to_go_on(newcomer: Site) -> None
     assert document_["examples"][0]["attributes"]["url"]["datacite"] == "https://old.example.org/2"
     assert "1 × the landing page differs" not in syncd(newcomer, "audit", "--last").stdout
     assert "https://old.example.org/2" in syncd(newcomer, "audit", "--last").stdout
-    assert "1 DOIs are pending now" in syncd(newcomer, "audit", "--repair", "url").stderr
+    assert "1 DOI pending now" in syncd(newcomer, "audit", "--repair", "url").stderr
     assert syncd(newcomer, "sync").returncode == 0
     assert syncd(newcomer, "audit").returncode == 0
 

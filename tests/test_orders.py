@@ -107,7 +107,7 @@ def test_retry_sends_what_was_refused_although_nothing_changed(site: Site) -> No
     assert site.sync().send.requests == 0
 
     assert syncd(site, "retry").returncode == 2
-    assert "2 DOIs are tried again" in syncd(site, "retry", "--cause", "refused").stdout
+    assert "2 DOIs to be tried again" in syncd(site, "retry", "--cause", "refused").stdout
     assert syncd(site, "retry", "--cause", "throttled").returncode == 1
 
     assert site.sync().send.accepted == 2
@@ -197,3 +197,70 @@ def test_a_doi_that_is_excluded_while_a_worker_has_it_is_not_sent(site: Site) ->
     site.store.orders.exclude("DATACITE.DEMO", ["10.5072/r1"], "by hand")
 
     assert not site.store.claims.mark_unsure(claim, timedelta(seconds=1))
+
+
+def test_retry_says_why_two_records_with_one_doi_stay(site: Site) -> None:
+    site.add(1)
+    site.add(2)
+    site.execute("UPDATE record SET doi = '10.5072/r1'")
+    site.sync()
+
+    tried = syncd(site, "retry", "--all")
+
+    assert tried.returncode == 1
+    assert "1 DOI of DATACITE.DEMO stay: two records claim each of them" in tried.stderr
+
+
+def test_exclude_names_what_is_not_known(site: Site) -> None:
+    site.add(1)
+    site.sync()
+
+    tried = syncd(site, "exclude", "10.5072/r1", "10.5072/missing", "--reason", "by hand")
+
+    assert tried.returncode == 1
+    assert "1 DOI left alone" in tried.stdout
+    assert "10.5072/missing is not known here" in tried.stderr
+
+
+def test_resume_says_that_the_brake_holds_again_at_the_next_scan(site: Site) -> None:
+    for number in range(1, 21):
+        site.add(number)
+    site.sync()
+    site.execute("UPDATE record SET metadata = replace(metadata, 'A title', '')")
+    assert syncd(site, "sync").returncode == 1
+
+    resumed = syncd(site, "resume")
+
+    assert resumed.returncode == 0
+    assert "the next scan stops again" in resumed.stderr
+
+
+def test_failures_tell_that_nothing_was_sent_yet(site: Site) -> None:
+    site.add(1)
+    site.scan()
+
+    assert "No failures.\n1 DOI still to be sent" in syncd(site, "failures").stdout
+
+
+def test_options_for_messages_stand_before_and_after_the_commands_name(site: Site) -> None:
+    site.add(1)
+
+    assert "record.synced" in syncd(site, "sync", "-v").stderr
+    site.execute("UPDATE record SET metadata = replace(metadata, 'A title', 'Another')")
+    assert "record.synced" not in syncd(site, "sync", "-q").stderr
+
+
+def test_sums_are_sentences_where_a_table_would_not_fit(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    from syncd.cli import looking
+
+    site.add(1)
+    site.scan()
+    narrow = Console(width=80, record=True)
+    monkeypatch.setattr(looking, "console", lambda: narrow)
+
+    looking.print_sums([site.store.reading.sum("DATACITE.DEMO")])
+
+    shown = " ".join(narrow.export_text().split())
+    assert shown.startswith("DATACITE.DEMO: 1 wanted = 0 in sync + 1 pending + 0 quarantined + 0 excluded + 0 foreign;")

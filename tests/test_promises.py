@@ -309,8 +309,9 @@ def test_no_harm_the_state_of_one_datacite_refuses_another(site: Site) -> None:
     )
     from syncd import cycle
 
-    with pytest.raises(SafetyError, match="belongs to the host"):
+    with pytest.raises(SafetyError, match="belongs to the host") as refusal:
         cycle.run(other, other.accounts[0], site.store)
+    assert refusal.value.exit_code == 78
 
 
 def test_a_doi_outside_the_prefixes_is_foreign_and_never_touched(site: Site) -> None:

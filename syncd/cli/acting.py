@@ -8,12 +8,14 @@ import click
 
 from syncd.causes import CAUSES
 from syncd.cli.options import account_option, accounts, config_option, load
+from syncd.cli.output import counted
 from syncd.config import AccountSettings
 from syncd.cycle import connect
 from syncd.errors import ExitCode, UsageError
+from syncd.finding import DUPLICATE
 from syncd.model import doi_name
 from syncd.store import Store
-from syncd.store.runs import BY_HAND, HOST
+from syncd.store.runs import BRAKE, BY_HAND, HOST
 
 _MOST_WORDS = 500
 
@@ -54,7 +56,12 @@ def retry(
     names = [doi_name(doi) for doi in dois]
     with _opened(ctx, config_path, account_id) as (store, chosen):
         count = sum(store.orders.retry(one.id, cause=cause, dois=names) for one in chosen)
-    click.echo(f"{count:,} DOIs are tried again by the daemon, or by `syncd sync`.")
+        contested = [group for one in chosen for group in store.reading.failures(one.id, 0) if group.cause == DUPLICATE]
+    click.echo(f"{counted(count, 'DOI')} to be tried again by the daemon, or by `syncd sync`.")
+    if not dois and cause in (None, DUPLICATE):
+        for group in contested:
+            words = f"{counted(group.count, 'DOI')} of {group.account} stay: two records claim each of them"
+            click.echo(f"{words}, and only the platform can end that → syncd failures", err=True)
     return ExitCode.DONE if count else _nothing("no failed DOI is meant by this", "syncd failures")
 
 
@@ -92,10 +99,14 @@ def resume(ctx: click.Context, config_path: Path | None, account_id: str | None,
         scopes = _scopes(chosen, account_id, everything=everything)
         if everything:
             scopes += [one.id for one in chosen]
+        braked = {one.scope for one in store.runs.pauses() if one.cause == BRAKE}
         ended = [scope for scope in scopes if store.runs.resume(scope)]
         left = store.runs.pauses()
     for scope in ended:
         click.echo(f"resumed: {scope}")
+        if scope in braked:
+            words = "what the brake saw was not noted, and the next scan stops again"
+            click.echo(f"{words} → syncd plan; if it is right, the `syncd sync` that it names", err=True)
     for one in left:
         words = f"still paused: {one.scope}, {one.cause}: {one.message}"
         click.echo(f"{words} → syncd resume {_again(one.scope)}", err=True)
@@ -129,8 +140,13 @@ def exclude(
             count = sum(store.orders.include(one.id, names) for one in chosen)
         else:
             count = sum(store.orders.exclude(one.id, names, (reason or "")[:_MOST_WORDS]) for one in chosen)
-    click.echo(f"{count:,} DOIs are {'minded again' if end else 'left alone'}.")
-    return ExitCode.DONE if count == len(names) else _nothing("not every DOI was found", "syncd show DOI")
+        unknown = [name for name in names if not any(store.reading.doi(one.id, name) for one in chosen)]
+    click.echo(f"{counted(count, 'DOI')} {'minded again' if end else 'left alone'}.")
+    for name in unknown:
+        _nothing(f"{name} is not known here", f"syncd show {name}")
+    if count + len(unknown) < len(names):
+        return _nothing("the others were so already", "syncd show DOI")
+    return ExitCode.RECORDS_FAILED if unknown else ExitCode.DONE
 
 
 def _scopes(chosen: list[AccountSettings], account_id: str | None, *, everything: bool) -> list[str]:

@@ -9,7 +9,7 @@ from syncd import audit as audits
 from syncd.audit import Audit, AuditCounts
 from syncd.brake import Consent
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
-from syncd.cli.output import console, emit_json, table
+from syncd.cli.output import console, counted, emit_json, table
 from syncd.cli.running import Others, for_each_account
 from syncd.config import AccountSettings, Settings
 from syncd.cycle import connect, opened, scan
@@ -103,7 +103,7 @@ def audit(
             chosen = _chosen(kinds, counts, account.id)
             if chosen:
                 mended, left = audits.repair(parts, chosen)
-                words = f"{account.id}: {mended:,} DOIs are pending now; the next pass sends them"
+                words = f"{account.id}: {counted(mended, 'DOI')} pending now; the next pass sends"
                 if left:
                     words += f"; {left:,} are left alone: their state differs too (--repair state), or they moved on"
                 click.echo(words, err=True)
@@ -178,7 +178,7 @@ def _print_one(name: str, counts: AuditCounts, examples: list[Drift]) -> None:
     )
     left = {
         "changed here and not sent yet": counts.waiting,
-        "they stand failed (syncd failures)": counts.quarantined,
+        f"they stand failed, {counts.failed_but_public:,} of them findable (syncd failures)": counts.quarantined,
         "without a desired document (syncd failures)": counts.unmapped,
         "excluded": counts.excluded,
         "under none of the account's prefixes": counts.foreign,

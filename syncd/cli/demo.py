@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from syncd import logs
-from syncd.cli.looking import print_failures, sums_table
+from syncd.cli.looking import print_failures, print_sums
 from syncd.cli.output import console, table
 from syncd.demo.story import Story, play, write_configuration
 from syncd.errors import ExitCode, SyncdError, UsageError
@@ -87,7 +87,7 @@ def _tell(out: Console, chapter: str, story: Story, address: str) -> None:
             print_failures(story.failures)
             out.rule("Where every DOI stands", align="left")
             if story.sum is not None:
-                out.print(sums_table([story.sum]))
+                print_sums([story.sum])
 
 
 def _edits_table(story: Story) -> object:

@@ -9,7 +9,7 @@ import click
 
 from syncd.causes import CAUSES
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
-from syncd.cli.output import ago, console, emit_json, table
+from syncd.cli.output import NARROW, ago, console, counted, emit_json, table
 from syncd.config import AccountSettings, Settings
 from syncd.cycle import connect
 from syncd.errors import ExitCode
@@ -48,7 +48,7 @@ def status(ctx: click.Context, config_path: Path | None, account_id: str | None,
         emit_json(document)
         return
     out = console()
-    out.print(sums_table(sums))
+    print_sums(sums)
     for pause in document["pauses"]:
         cause = CAUSES.get(pause["cause"])
         out.print(
@@ -78,13 +78,17 @@ def failures(ctx: click.Context, config_path: Path | None, account_id: str | Non
     settings = load(ctx, config_path, calm=True)
     store = connect(settings)
     try:
-        groups = [group for one in accounts(settings, account_id) for group in store.reading.failures(one.id, limit)]
+        chosen = [one.id for one in accounts(settings, account_id)]
+        groups = [group for one in chosen for group in store.reading.failures(one, limit)]
+        pending = 0 if groups else sum(store.reading.sum(one).pending for one in chosen)
     finally:
         store.close()
     if as_json:
         emit_json([{**asdict(group), "next": _action(group.cause)} for group in groups])
         return
     print_failures(groups)
+    if pending:
+        click.echo(f"{counted(pending, 'DOI')} still to be sent → syncd sync")
 
 
 @click.command()
@@ -136,8 +140,18 @@ def _compared(settings: Settings, account: AccountSettings, store: Store, docume
     return {"kinds": list(found.kinds), "words": found.words, "attributes": found.attributes, "text": values(found)}
 
 
-def sums_table(sums: list[Sum]) -> Any:
-    """The sum per account as a table."""
+def print_sums(sums: list[Sum]) -> None:
+    """The sum per account: a table, or sentences where its columns would not fit."""
+    out = console()
+    if out.width >= NARROW:
+        out.print(_sums_table(sums))
+        return
+    for one in sums:
+        parts = " + ".join(f"{getattr(one, bucket):,} {bucket.replace('_', ' ')}" for bucket in BUCKETS)
+        out.print(f"{one.account}: {one.wanted:,} wanted = {parts}; oldest unsent {ago(one.oldest_change)}")
+
+
+def _sums_table(sums: list[Sum]) -> Any:
     rows = [
         (one.account, one.wanted, *(getattr(one, bucket) for bucket in BUCKETS), ago(one.oldest_change)) for one in sums
     ]

@@ -17,10 +17,19 @@ account_option = click.option("--account", "account_id", metavar="ID", help="Onl
 
 
 def config_option(function: _F) -> _F:
-    """``-c`` after the command's name as well as before it."""
-    return click.option(
-        "-c", "--config", "config_path", type=click.Path(path_type=Path), help="The configuration file."
-    )(function)
+    """``-c``, ``-v`` and ``-q`` after the command's name as well as before it."""
+    for decorate in (
+        click.option("-q", "--quiet", is_flag=True, expose_value=False, hidden=True, callback=_also),
+        click.option("-v", "--verbose", count=True, expose_value=False, hidden=True, callback=_also),
+        click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The configuration file."),
+    ):
+        function = decorate(function)
+    return function
+
+
+def _also(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value:
+        ctx.obj = {**ctx.obj, param.name: value}
 
 
 def load(ctx: click.Context, config_path: Path | None, *, calm: bool = False) -> Settings:

@@ -13,6 +13,10 @@ from rich.table import Table
 _WIDTH_OFF_A_TERMINAL = 120
 
 
+NARROW = 110
+"""Below so many columns a table of numbers becomes sentences."""
+
+
 def console() -> Console:
     """Where people read; a fixed width when it is a file or a pipe."""
     plain = Console(highlight=False)
@@ -50,7 +54,12 @@ def duration(seconds: float) -> str:
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
-    return f"{max(1, seconds):.0f} seconds"
+    return counted(max(1, round(seconds)), "second")
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of something, in English."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _cell(value: object) -> str:

@@ -9,9 +9,9 @@ import click
 
 from syncd.brake import Consent
 from syncd.causes import CAUSES
-from syncd.cli.looking import sums_table
+from syncd.cli.looking import print_sums
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
-from syncd.cli.output import console, emit_json
+from syncd.cli.output import emit_json
 from syncd.cli.planning import make_plans, plan_of, show
 from syncd.cli.running import Others, for_each_account
 from syncd.config import AccountSettings
@@ -88,7 +88,7 @@ def _print_reports(reports: list[Report], sums: list[Sum], *, as_json: bool) -> 
     for report, found in zip(reports, sums, strict=True):
         click.echo(_sentence(report, found))
     if sums:
-        console().print(sums_table(sums))
+        print_sums(sums)
 
 
 def _as_json(report: Report) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 
 from syncd.cli.looking import attribute_names
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
-from syncd.cli.output import console, duration, emit_json, table
+from syncd.cli.output import console, counted, duration, emit_json, table
 from syncd.config import AccountSettings, Settings
 from syncd.cycle import connect, opened
 from syncd.errors import ExitCode
@@ -153,7 +153,10 @@ def _command(one: Plan) -> str:
 
 
 def _cost(one: Plan) -> str:
-    return f"{one.requests:,} requests, {one.bytes:,} bytes, about {duration(one.seconds)} at the ceiling"
+    if not one.requests:
+        return "no request: all of it is set aside before it would be sent"
+    words = f"{counted(one.requests, 'request')}, {counted(one.bytes, 'byte')}"
+    return f"{words}, about {duration(one.seconds)} at the ceiling"
 
 
 def _print_text(one: Plan, *, full: bool) -> None:
@@ -172,7 +175,9 @@ def _print_text(one: Plan, *, full: bool) -> None:
         console().print(table(columns, rows[:_GROUPS_SHOWN], numbers=("DOIs", "bytes")))
         if len(groups) > _GROUPS_SHOWN:
             left = groups[_GROUPS_SHOWN:]
-            click.echo(f"… and {sum(each.count for each in left):,} DOIs in {len(left):,} more groups")
+            click.echo(
+                f"… and {counted(sum(each.count for each in left), 'DOI')} in {counted(len(left), 'more group')}"
+            )
         click.echo("every DOI → syncd plan --full   a page to read → syncd plan --format html --output plan.html")
     if one.refusal:
         click.echo(f"A pass would stop: {one.refusal}")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import select, update
 
-from syncd.errors import SafetyError
+from syncd.errors import CloneError
 from syncd.model import State
 from syncd.store.database import Database
 from syncd.store.insert import insert_ignoring
@@ -22,7 +22,7 @@ class Bindings:
         """Tie the account's state to one DataCite and one platform database, on first use.
 
         Raises:
-            SafetyError: The state was made with another one: writing would harm it.
+            CloneError: The state was made with another one: writing would harm it.
         """
         with self._database.writing() as connection:
             row = {"account": account, "host": host, "platform": platform, "bound_at": self._database.now(connection)}
@@ -33,13 +33,13 @@ class Bindings:
         """Whether the account's state belongs to this DataCite and this platform database, or to none yet.
 
         Raises:
-            SafetyError: It belongs to another one.
+            CloneError: It belongs to another one.
         """
         with self._database.reading() as connection:
             found = connection.execute(select(fingerprint).where(fingerprint.c.account == account)).one_or_none()
         for name, value in {"host": host, "platform": platform}.items():
             if found is not None and getattr(found, name) != value:
-                raise SafetyError(
+                raise CloneError(
                     f"the state of {account} belongs to the {name} {getattr(found, name)}, not to {value};"
                     " is this a copy of another system?",
                     hint=(
