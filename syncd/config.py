@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from syncd.errors import ConfigurationError
-from syncd.model import State
+from syncd.model import MANAGED_ATTRIBUTES, State
 
 WINDOW_SECONDS = 300.0
 HOSTS = {"production": "https://api.datacite.org", "test": "https://api.test.datacite.org"}
@@ -140,8 +140,13 @@ class SourceSettings(_Section):
     """One platform's database, and how its rows become DataCite records."""
 
     url: str
-    platform: Literal["sql"] = "sql"
+    platform: str = "sql"
+    options: dict[str, Any] = Field(default_factory=dict, description="what the platform's preset understands")
     landing_page: str = ""
+    defaults: dict[str, Any] = Field(default_factory=dict, description="attributes for records that have none")
+    override: dict[str, Any] | str = Field(
+        default_factory=dict, description="attributes for every record, or a function"
+    )
     all: str = ""
     changed: str = ""
     one: str = ""
@@ -163,7 +168,25 @@ class SourceSettings(_Section):
         return mapping
 
     @model_validator(mode="after")
+    def _attributes(self) -> Self:
+        given = [*self.defaults, *(self.override if isinstance(self.override, dict) else ())]
+        for name in given:
+            if name not in (*MANAGED_ATTRIBUTES, "alternateIdentifiers"):
+                near = difflib.get_close_matches(name, MANAGED_ATTRIBUTES, 1)
+                msg = f"{name} is no DataCite attribute" + (f"; did you mean {near[0]}?" if near else "")
+                raise ValueError(msg)
+        if isinstance(self.override, str) and not re.match(r"^[\w.]+:\w+$", self.override):
+            msg = 'override: a table of attributes, or "module:function"'
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _queries(self) -> Self:
+        if self.platform != "sql":
+            if self.all or self.one or self.changed:
+                msg = f'the queries all, one and changed are for platform "sql"; "{self.platform}" has its own'
+                raise ValueError(msg)
+            return self
         missing = [name for name in ("all", "one") if not getattr(self, name).strip()]
         if missing:
             msg = f'platform "sql" needs the queries {" and ".join(missing)}'

@@ -1,7 +1,7 @@
 """The numbers of one pass: what its scan saw, and what its sending did."""
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 COUNTED = ("requests", "accepted", "rejected", "deferred", "unneeded")
 """The numbers of ``SendCounts`` that a run writes down."""
@@ -18,6 +18,11 @@ class ScanCounts:
     changed: int = 0
     gone: int = 0
     set_aside: int = 0
+
+    def and_then(self, later: "ScanCounts") -> "ScanCounts":
+        """Of two looks that follow on each other; the later one saw the same records once more."""
+        found = {one.name: getattr(self, one.name) + getattr(later, one.name) for one in fields(self)}
+        return ScanCounts(**{**found, "records": later.records, "without_doi": later.without_doi})
 
 
 @dataclass

@@ -31,6 +31,7 @@ from syncd.datacite.client import Client
 from syncd.errors import SafetyError
 from syncd.inquiry import Inquiry
 from syncd.limiter import Limiter
+from syncd.look import CHANGED, FULL, OUTLINE
 from syncd.plan import ACCOUNT_CAUSES
 from syncd.platforms import Platform, open_platform
 from syncd.scan import Scan
@@ -40,7 +41,7 @@ from syncd.store.runs import BRAKE, Runs
 
 _log = structlog.get_logger()
 
-FULL, CHANGED, SEND = "full", "changed", "send"
+SEND = "send"
 _WORTH_A_NEW_PLACE = 1000
 _FEW_ATTEMPTS = 3
 _ENDED_BY_HAND = (*ACCOUNT_CAUSES, "unreachable", "no_answer", "server_error", "bad_answer")
@@ -196,7 +197,7 @@ def prepare(parts: Parts) -> Limiter:
     return limiter
 
 
-def one_pass(parts: Parts, limiter: Limiter, *, full: bool, consent: Consent = NOBODY) -> Report:
+def one_pass(parts: Parts, limiter: Limiter, *, full: bool, outline: bool = True, consent: Consent = NOBODY) -> Report:
     """Scan one account and send until nothing is due.
 
     Args:
@@ -204,26 +205,36 @@ def one_pass(parts: Parts, limiter: Limiter, *, full: bool, consent: Consent = N
         limiter: Where its slots come from (see ``prepare``).
         full: Look at every record; otherwise at those whose timestamps moved, where the platform can tell
             and an earlier full scan left a watermark.
+        outline: After such a quick look also compare outlines, where the platform gives any.
         consent: What a person said is right, so that the brake lets it pass.
 
     Raises:
         SyncdError: The pass could not go on; what was settled until then stays.
     """
-    counts = scan(parts, full=full, consent=consent)
+    counts = scan(parts, full=full, outline=outline, consent=consent)
     return Report(parts.account.id, counts, send(parts, limiter))
 
 
-def scan(parts: Parts, *, full: bool, consent: Consent = NOBODY) -> ScanCounts:
+def scan(parts: Parts, *, full: bool, outline: bool = True, consent: Consent = NOBODY) -> ScanCounts:
     """The first half: note what differs; when it would change too much, the account waits for a person."""
+    since = parts.store.runs.watermark(parts.account.id)
+    if full or since is None or not parts.platform.finds_changes:
+        return _scan(parts, FULL, None, consent)
+    counts = _scan(parts, CHANGED, since, consent)
+    if outline and parts.platform.gives_outlines and not parts.stopping():
+        counts = counts.and_then(_scan(parts, OUTLINE, since, consent))
+    return counts
+
+
+def _scan(parts: Parts, kind: str, since: Any, consent: Consent) -> ScanCounts:
     account, platform, runs = parts.account, parts.platform, parts.store.runs
-    since = runs.watermark(account.id)
-    full = full or since is None or not platform.finds_changes
+    full = kind == FULL
     look = Scan(account, platform, parts.store, parts.clock, parts.brake)
     parts.tell(look.counts)
-    run = runs.begin(account.id, FULL if full else CHANGED, at_once=full)
+    run = runs.begin(account.id, kind, at_once=full)
     result, watermark = "failed", None
     try:
-        if look.run(full=full, since=since, holder=parts.process, consent=consent, stopping=parts.stopping):
+        if look.run(kind, since=since, holder=parts.process, consent=consent, stopping=parts.stopping):
             # A quick look that saw nothing keeps the place it began at.
             result, watermark = "done", since if platform.watermark is None else platform.watermark
             if full or consent.given:
@@ -235,10 +246,11 @@ def scan(parts: Parts, *, full: bool, consent: Consent = NOBODY) -> ScanCounts:
         raise
     finally:
         # An old watermark is a safe one; it moves before reading again costs much.
-        quiet = not look.counts.changed and look.counts.records < _WORTH_A_NEW_PLACE
+        seen = look.counts.records if kind == CHANGED else 0
+        quiet = not full and not look.counts.changed and not look.counts.gone and seen < _WORTH_A_NEW_PLACE
         run.end(result, asdict(look.counts), watermark, quiet=quiet and result == "done")
     _log.log(
-        logging.DEBUG if quiet and not full else logging.INFO,
+        logging.DEBUG if quiet else logging.INFO,
         "scan.finished",
         account=account.id,
         kind=run.kind,

@@ -70,22 +70,22 @@ def in_lane(finding: Finding, before: int) -> Finding:
 def note_of(row: Row, mapped: Desired | Problem, stored: Stored | None, account: AccountSettings) -> Note:
     """What to remember of a row. Pure."""
     held = stored.synced_state if stored else State.NONE
+    nothing = Note(row.doi, row.key, row.digest, None, State.NONE, signature=row.signature)
     if not looks_like_doi(row.doi):
         problem = doi_problem(row.doi) or Problem("doi_invalid", f"{row.doi} is no DOI", "doi")
-        return Note(row.doi, row.key, row.digest, None, State.NONE, quarantine=(problem.cause, str(problem)))
+        return replace(nothing, quarantine=(problem.cause, str(problem)))
     if not owned(row.doi, account.prefixes):
-        return Note(row.doi, row.key, row.digest, None, State.NONE, standing=FOREIGN)
+        return replace(nothing, standing=FOREIGN)
     if isinstance(mapped, Desired) and held is State.NONE and mapped.state is not State.NONE:
         mapped = doi_problem(row.doi) or mapped
     if isinstance(mapped, Problem):
-        quarantine = (mapped.cause, str(mapped))
-        return Note(row.doi, row.key, row.digest, None, State.NONE, quarantine=quarantine)
+        return replace(nothing, quarantine=(mapped.cause, str(mapped)))
     # Whatever becomes visible or invisible goes before corrections.
     visibility = State.FINDABLE in (held, mapped.state) and held is not mapped.state
     lane = LANE_STATE if visibility else LANE_UPDATE
     # Our own refusal may be another one now: the domains, the mapping or this program may have changed.
     again = stored is not None and stored.cause is not None and CAUSES[stored.cause].ours
-    return Note(row.doi, row.key, row.digest, mapped.digest, mapped.state, lane, judge_again=again)
+    return replace(nothing, desired_digest=mapped.digest, desired_state=mapped.state, lane=lane, judge_again=again)
 
 
 def gone_note(stored: Stored) -> Note:

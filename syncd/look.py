@@ -1,5 +1,9 @@
 """Compare every record with what we noted of it; nothing is written.
 
+There are three ways to look. A *full* look reads every record. An *outline* look reads of every record only what is
+cheap, and those records whose outline is not the noted one. A *changed* look asks for the records whose timestamps
+moved: the quickest, and no proof. Only the first two see what is gone.
+
 A record whose raw row is known costs one comparison of digests: it is not decoded, not mapped, not written.
 What was seen is kept as one bit per row of ours, not as keys; so the platform's sort order does not matter,
 and five million records need 600 kB. After a full look, a row of ours without its bit is a record that is gone.
@@ -14,10 +18,12 @@ from syncd.clock import Clock
 from syncd.config import AccountSettings
 from syncd.counts import ScanCounts
 from syncd.finding import DUPLICATE, Finding, contested, gone_note, note_of
-from syncd.model import Desired, Row, State
+from syncd.model import Desired, Outline, Row, State
 from syncd.platforms import Platform
 from syncd.store import Store
 from syncd.store.facts import Note, Stored
+
+FULL, OUTLINE, CHANGED = "full", "outline", "changed"
 
 LEASE = timedelta(minutes=2)
 """How long a scan is the only one without saying so again; what was read longer ago may be overtaken."""
@@ -44,18 +50,17 @@ class Look:
         self.found = 0
         self.hosts: set[str] = set()
 
-    def differences(self, *, full: bool, since: object = None) -> Iterator[list[Finding]]:
+    def differences(self, kind: str, since: object = None) -> Iterator[list[Finding]]:
         """What differs, page by page.
 
         Args:
-            full: Look at all records, and so find the ones that are gone as well.
-            since: Otherwise: the watermark from which changes are asked for.
+            kind: ``FULL``, ``OUTLINE`` or ``CHANGED``.
+            since: For the last one: the watermark from which changes are asked for.
         """
-        pages = self._platform.all() if full else self._platform.changed(since)
-        if full:
+        if kind != CHANGED:
             self._seen = _Seen(self._store.dois.highest_id(self._account.id))
         asked_at = self._clock.monotonic()
-        for page in pages:
+        for page in self._pages(kind, since):
             findings = self._examine(page)
             if self._clock.monotonic() - asked_at > LEASE.total_seconds():
                 # Somebody else may have scanned since: what is compared with must not be newer than what was read.
@@ -63,8 +68,30 @@ class Look:
             self._count(findings)
             yield findings
             asked_at = self._clock.monotonic()
-        if full:
+        if kind != CHANGED:
             yield from self._gone()
+
+    def _pages(self, kind: str, since: object) -> Iterator[list[Row]]:
+        if kind == FULL:
+            return self._platform.all()
+        return self._platform.changed(since) if kind == CHANGED else self._outlined()
+
+    def _outlined(self) -> Iterator[list[Row]]:
+        """The records whose outline is not the one that was noted, in pages."""
+        for page in self._platform.outlines():
+            known = self._store.dois.of_records(self._account.id, [one.key for one in page])
+            unlike = [one.key for one in page if not self._as_noted(one, known.get(one.key, ()))]
+            self.counts.records += len(page) - len(unlike)
+            self.counts.untouched += len(page) - len(unlike)
+            if unlike:
+                yield self._platform.some(unlike)
+
+    def _as_noted(self, outline: Outline, known: Sequence[Stored]) -> bool:
+        stored = next((one for one in known if one.doi == outline.doi), None)
+        if stored is None:
+            return False
+        self._seen.add(stored.id)
+        return stored.signature == outline.signature and stored.row_digest is not None and stored.rival_key is None
 
     def asked_again(self, one: Finding, current: Stored | None) -> Finding | None:
         """The same record as the platform has it now; None when it is not there, which only a whole look may say."""
@@ -81,7 +108,8 @@ class Look:
             stored = next((one for one in known.get(row.key, ()) if one.doi == row.doi), None)
             if stored is not None:
                 self._seen.add(stored.id)
-                if stored.row_digest == row.digest and stored.rival_key is None:
+                noted = (stored.row_digest, stored.signature, stored.rival_key)
+                if noted == (row.digest, row.signature, None):
                     self.counts.untouched += 1
                     continue
             candidates.append((row, stored))

@@ -51,12 +51,28 @@ class Row:
         doi: The record's DOI in our one form; empty when the record has none.
         digest: SHA-256 (hex) of the raw values and of the mapping's fingerprint.
         values: The columns as the driver gave them.
+        signature: The record's ``Outline.signature`` when it was read; None where the platform gives no outlines.
     """
 
     key: str
     doi: str
     digest: str
     values: Mapping[str, Any] = field(repr=False)
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A record from far away: cheap to read for all records at once.
+
+    Attributes:
+        signature: Differs when something changed that a timestamp may not tell, such as a state or a deletion
+            elsewhere. An equal one proves nothing about the content.
+    """
+
+    key: str
+    doi: str
+    signature: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from syncd.config import USUAL, AccountSettings, BrakeSettings
 from syncd.counts import ScanCounts
 from syncd.errors import BusyError, SafetyError
 from syncd.finding import Finding, in_lane
-from syncd.look import LEASE, Look
+from syncd.look import CHANGED, FULL, LEASE, Look
 from syncd.platforms import Platform
 from syncd.store import Store
 from syncd.store.facts import FOREIGN
@@ -53,14 +53,14 @@ class Scan:
 
     def run(
         self,
+        kind: str,
         *,
-        full: bool,
         since: object,
         holder: str,
         consent: Consent = NOBODY,
         stopping: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Note everything that differs; False when the program is to stop before the end.
+        """Note everything that a look of this kind finds; False when the program is to stop before the end.
 
         Raises:
             BusyError: Another process scans this account.
@@ -68,14 +68,14 @@ class Scan:
         """
         lease = f"scan:{self._account.id}"
         runs = self._store.runs
-        if not full and self._nothing_new(since):
+        if kind == CHANGED and self._nothing_new(since):
             return True  # the usual end of a quick look: nothing is written, not even a lease
         self._leased_at = self._clock.monotonic()
         if not runs.take_lease(lease, holder, LEASE):
             raise BusyError(f"another process scans {self._account.id} now", hint="try again in a few minutes")
         try:
             held_back, again = [], False
-            for findings in self._weighed_differences(full=full, since=since):
+            for findings in self._weighed_differences(kind, since):
                 self._stay(lease, holder)
                 # A scan that is braked leaves no mark on what was there before it.
                 self._note([one for one in findings if not one.waits])
@@ -85,7 +85,7 @@ class Scan:
                 if stopping():
                     return False
             self._refuse(self.harm(consent))
-            for findings in self._once_more(full=full, since=since) if again else [held_back]:
+            for findings in self._once_more(kind, since) if again else [held_back]:
                 self._stay(lease, holder)
                 self._note(self._still_so(findings))
                 if stopping():
@@ -98,7 +98,7 @@ class Scan:
         finally:
             runs.release_lease(lease, holder)
 
-    def _once_more(self, *, full: bool, since: object) -> Iterator[list[Finding]]:
+    def _once_more(self, kind: str, since: object) -> Iterator[list[Finding]]:
         """The same look, not counted, and only as long as it finds about the same.
 
         Raises:
@@ -107,7 +107,7 @@ class Scan:
         if not self._weighed:
             self._look_at_what_weighs()
         second = Impact(self.impact.known)
-        for findings in self._new_look().differences(full=full, since=since):
+        for findings in self._new_look().differences(kind, since):
             self._weigh(findings, second)
             self._refuse(apart(self.impact, second, self._limits))
             yield findings
@@ -152,12 +152,12 @@ class Scan:
 
     def weighed(self) -> Iterator[list[Finding]]:
         """Every difference of a full look, weighed into ``impact``; nothing is written."""
-        return self._weighed_differences(full=True, since=None)
+        return self._weighed_differences(FULL, None)
 
-    def _weighed_differences(self, *, full: bool, since: object) -> Iterator[list[Finding]]:
-        if full:
+    def _weighed_differences(self, kind: str, since: object) -> Iterator[list[Finding]]:
+        if kind != CHANGED:
             self._look_at_what_weighs()
-        for findings in self._look.differences(full=full, since=since):
+        for findings in self._look.differences(kind, since):
             self._weigh(findings, self.impact)
             yield findings
 
@@ -175,7 +175,7 @@ class Scan:
 
     def _nothing_new(self, since: object) -> bool:
         look = self._new_look()
-        if any(look.differences(full=False, since=since)):
+        if any(look.differences(CHANGED, since)):
             return False
         self.counts.records = self.counts.untouched = look.counts.records
         return True
@@ -203,6 +203,6 @@ class Scan:
         if strangers:
             self._store.dois.forget(strangers)
             changed = [one for one in changed if not (one.stored and one.stored.id in strangers)]
-        self._store.dois.touch([(one.stored, one.note.row_digest or "") for one in touched if one.stored])
+        self._store.dois.touch([(one.stored, one.note) for one in touched if one.stored])
         if changed:
             self._store.dois.note(self._account.id, [(one.note, one.stored) for one in changed])

@@ -51,6 +51,7 @@ def unsent(claim: Claim, turn: Turn, chance: float) -> Settlement:
             desired_digest=claim.desired_digest,
             desired_state=claim.desired_state,
             row_digest=None,
+            signature=None,
             retry_in=wait,
             attempts=attempts,
         )
@@ -166,6 +167,7 @@ def _read_again(claim: Claim, turn: Turn) -> Settlement:
         desired_digest=_digest(turn.desired),
         desired_state=turn.desired.state if isinstance(turn.desired, Desired) else State.NONE,
         row_digest=turn.row.digest if turn.row else None,
+        signature=turn.row.signature if turn.row else None,
         attempts=claim.attempts,
     )
 

@@ -9,6 +9,8 @@ import pytest
 
 from syncd.brake import Consent
 from syncd.errors import SafetyError, StateError
+from syncd.model import State
+from syncd.store.facts import Note
 from syncd.store.runs import HOST
 from tests.site import PREFIX, Site
 
@@ -795,7 +797,8 @@ def test_a_touch_does_not_hide_what_a_worker_settled_meanwhile(site: Site) -> No
     site.edit(1, titles=NEW_TITLE)
     site.send()  # reads and sends the new title
     site.edit(1, titles=[{"title": "A title"}])
-    site.store.dois.touch([(noted, "the row as a scan in between read it")])
+    between = Note(noted.doi, "1", "the row as a scan in between read it", noted.desired_digest, State.FINDABLE)
+    site.store.dois.touch([(noted, between)])
 
     site.sync()
 

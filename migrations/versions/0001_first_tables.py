@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("doi", sa.Text, nullable=False),
         sa.Column("record_key", sa.Text, nullable=False),
         sa.Column("row_digest", sa.Text),
+        sa.Column("signature", sa.Text),
         sa.Column("desired_digest", sa.Text),
         sa.Column("desired_state", sa.Text, nullable=False),
         sa.Column("synced_digest", sa.Text),

@@ -1,17 +1,28 @@
 """How a platform's database is read and turned into what DataCite should hold.
 
-A platform gives rows in pages and maps one row at a time; ``sql`` is the operator's own schema.
+A platform gives rows in pages and maps one row at a time. ``sql`` is the operator's own schema; ``ckan``, ``dspace``,
+``inveniordm`` and ``ojs`` are presets for schemas that we know (``preset``), and an operator's own package may add
+another one under the entry point ``syncd.platforms``.
 """
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from syncd.clock import Clock, SystemClock
 from syncd.config import AccountSettings
-from syncd.model import Desired, Problem, Row
+from syncd.errors import ConfigurationError
+from syncd.model import Desired, Outline, Problem, Row
+from syncd.platforms.advice import Advice
+from syncd.platforms.preset import Opener, PresetPlatform, options_of
 from syncd.platforms.sql import SqlPlatform
 
-__all__ = ["Platform", "open_platform"]
+__all__ = ["Platform", "check_options", "known", "open_platform"]
+
+_ENTRY_POINTS = "syncd.platforms"
+_PRESETS = {"ckan": "CKAN"}
 
 
 class Platform(Protocol):
@@ -41,6 +52,22 @@ class Platform(Protocol):
     def one(self, key: str) -> Row | None:
         """The record as it is now; None when it is gone."""
 
+    def some(self, keys: Sequence[str]) -> list[Row]:
+        """The records of these keys, without those that are gone."""
+
+    @property
+    def gives_outlines(self) -> bool:
+        """Whether ``outlines`` can be asked."""
+
+    def outlines(self) -> Iterator[list[Outline]]:
+        """Every record from far away, in pages: cheap, and no change of a state or a deletion hides from it."""
+
+    def relations(self) -> list[str]:
+        """The tables and views that are read."""
+
+    def advice(self) -> list[Advice]:
+        """What an operator should know about this platform."""
+
     def map(self, row: Row) -> Desired | Problem:
         """What DataCite should hold for this row. Pure: reads nothing but the row."""
 
@@ -55,5 +82,43 @@ class Platform(Protocol):
 
 
 def open_platform(account: AccountSettings, clock: Clock | None = None) -> Platform:
-    """The platform that feeds an account; connects lazily."""
-    return SqlPlatform(account, clock or SystemClock())
+    """The platform that feeds an account; connects lazily.
+
+    Raises:
+        ConfigurationError: There is no such platform, or its options are wrong.
+    """
+    clock = clock or SystemClock()
+    if account.source.platform == "sql":
+        return SqlPlatform(account, clock)
+    return PresetPlatform(account, clock, _opener(account.source.platform))
+
+
+def check_options(account: AccountSettings) -> None:
+    """Whether an account's platform is known and its options are right; nothing is connected.
+
+    Raises:
+        ConfigurationError: They are not.
+    """
+    if account.source.platform != "sql":
+        options_of(_opener(account.source.platform), account)
+
+
+def known() -> list[str]:
+    """The platforms that a configuration may name."""
+    return sorted(["sql", *_PRESETS, *(one.name for one in entry_points(group=_ENTRY_POINTS))])
+
+
+def _opener(name: str) -> Opener:
+    if name in _PRESETS:
+        opener: Opener = getattr(import_module(f"syncd.platforms.{name}"), _PRESETS[name])
+        return opener
+    found = next(iter(entry_points(group=_ENTRY_POINTS, name=name)), None)
+    if found is None:
+        near = difflib.get_close_matches(name, known(), 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known())}"
+        raise ConfigurationError(f'there is no platform "{name}"', hint=hint)
+    try:
+        loaded: Opener = found.load()
+    except Exception as error:  # whatever the operator's package does when it is imported
+        raise ConfigurationError(f'the platform "{name}" cannot be imported from {found.value}: {error}') from error
+    return loaded

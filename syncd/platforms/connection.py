@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
 
 from syncd.config import is_loopback
-from syncd.errors import ConfigurationError
+from syncd.errors import ConfigurationError, PlatformError, SyncdError
 from syncd.logs import without_password
 
 _POOL = 34
@@ -160,3 +160,25 @@ def may_write(engine: Engine) -> list[str]:
 def _column(engine: Engine, query: str) -> list[str]:
     with engine.connect() as connection:
         return [str(row[0]) for row in connection.execute(text(query))]
+
+
+def explained(error: SQLAlchemyError, query: str) -> SyncdError:
+    """A database error in the operator's words; wrong SQL is a mistake of the configuration."""
+    words = without_password(str(getattr(error, "orig", None) or error).strip())
+    if isinstance(error, DBAPIError) and not error.connection_invalidated:
+        kind = type(error).__name__
+        if kind == "ProgrammingError" or (kind == "OperationalError" and _about_sql(words)):
+            if "page.record_key" in words:
+                words = "it gives no column record_key"
+            hint = "try it in the database's own shell; record_key, doi and status are columns that syncd understands"
+            if "denied" in words:
+                hint = "syncd db grants prints what the account needs; a view that was made anew lost its grants"
+            return ConfigurationError(f"the platform's database refuses {query}: {words}", hint=hint)
+    return PlatformError(
+        f"the platform's database cannot be read: {words}",
+        hint="check source.url, the network and the grants",
+    )
+
+
+def _about_sql(words: str) -> bool:
+    return any(sign in words for sign in ("syntax error", "no such table", "no such column", "Unknown column"))

@@ -43,6 +43,15 @@ def mapper(mapping: str) -> Mapper:
     return _imported(mapping)
 
 
+def override(path: str) -> Callable[[Attributes, Mapping[str, Any]], Mapping[str, Any]]:
+    """The operator's function that changes mapped attributes: from attributes and the record to attributes.
+
+    Raises:
+        ConfigurationError: It cannot be imported.
+    """
+    return _imported(path)
+
+
 def source_digest(mapping: str) -> str:
     """What the operator's function is made of, so that a corrected one maps every record again."""
     module_name, colon, _ = mapping.partition(":")
@@ -313,7 +322,7 @@ def _pruned(value: Any) -> Any:
     return plain(value)
 
 
-def _imported(path: str) -> Mapper:
+def _imported(path: str) -> Callable[..., Any]:
     module_name, _, function_name = path.partition(":")
     try:
         function = getattr(importlib.import_module(module_name), function_name)

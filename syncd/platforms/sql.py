@@ -12,22 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from syncd import __version__
 from syncd.clock import Clock
 from syncd.config import AccountSettings
-from syncd.digest import digest, document_digests
-from syncd.errors import ConfigurationError, PlatformError
-from syncd.logs import without_password
-from syncd.model import Desired, Problem, Row, State, doi_name
-from syncd.platforms import mapping, watermark
-from syncd.platforms.connection import identity, may_write, open_engine
+from syncd.errors import ConfigurationError
+from syncd.model import Desired, Outline, Problem, Row, State, doi_name
+from syncd.platforms import grants, mapping, watermark
+from syncd.platforms.advice import Advice
+from syncd.platforms.connection import explained, identity, may_write, open_engine
+from syncd.platforms.desired import Finish, fingerprint
 
 _KEY = "record_key"  # not "key", which MySQL reserves
 _NEEDED = (_KEY, "doi")
 _PAGES_ITSELF = re.compile(r"(?<!:):after\b")
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _SPELLINGS = {"true": ("1",), "false": ("0",), "1": ("true",), "0": ("false",)}
 _SEMANTICS = "1"
 """Raise it when this module makes other attributes from the same row: every record is then mapped again."""
@@ -42,7 +40,8 @@ class SqlPlatform:
         self._source = account.source
         self._engine: Engine = open_engine(account.source.url, account.source.statement_timeout)
         self._mapper = mapping.mapper(account.source.mapping)
-        self._fingerprint = _fingerprint(account)
+        self._finish = Finish(account.source)
+        self._fingerprint = fingerprint(account, _SEMANTICS)
         self._columns: frozenset[str] | None = None
         self._key_is_number: bool | None = None
         self._marks: Any = None
@@ -53,14 +52,14 @@ class SqlPlatform:
         try:
             return identity(self._engine)
         except SQLAlchemyError as error:
-            raise _explained(error, f"the question which database feeds {self._account.id}") from error
+            raise explained(error, f"the question which database feeds {self._account.id}") from error
 
     def may_write(self) -> list[str]:
         """What the database account could write, in words; empty when it may only read."""
         try:
             return may_write(self._engine)
         except SQLAlchemyError as error:
-            raise _explained(error, f"the question what the account of {self._account.id} may write") from error
+            raise explained(error, f"the question what the account of {self._account.id} may write") from error
 
     @property
     def finds_changes(self) -> bool:
@@ -86,6 +85,19 @@ class SqlPlatform:
     def changed(self, since: Any) -> Iterator[list[Row]]:
         """The records that the operator's query finds changed since a watermark."""
         yield from self._pages("changed", {"since": watermark.from_json(since)})
+
+    @property
+    def gives_outlines(self) -> bool:
+        """The operator's queries read whole records only."""
+        return False
+
+    def outlines(self) -> Iterator[list[Outline]]:
+        """None."""
+        return iter(())
+
+    def some(self, keys: Sequence[str]) -> list[Row]:
+        """The records of these keys."""
+        return [row for row in map(self.one, keys) if row is not None]
 
     def matching(self, condition: str) -> Iterator[list[Row]]:
         """The records of the query ``all`` for which a condition on its columns holds.
@@ -125,27 +137,20 @@ class SqlPlatform:
         state = self._state(row.values)
         if isinstance(state, Problem):
             return state
-        if state is State.NONE:
-            return desired(row.doi, state, {})
-        try:
-            attributes = mapping.tidy(self._attributes(row.values))
-            return desired(row.doi, state, attributes)
-        except mapping.MappingError as error:
-            return Problem("mapping_failed", str(error))
-        except Exception as error:  # whatever the operator's function or data do, only this record waits
-            return Problem("mapping_failed", f"{type(error).__name__}: {error}")
+        others = {name: value for name, value in row.values.items() if name not in _NEEDED}
+        return self._finish.desired(row.doi, state, lambda: self._mapper(others), row.values)
+
+    def relations(self) -> list[str]:
+        """The tables and views that the operator's queries name."""
+        return grants.relations(self._source)
+
+    def advice(self) -> list[Advice]:
+        """None: it is the operator's own schema."""
+        return []
 
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
-
-    def _attributes(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        found = self._mapper({name: value for name, value in values.items() if name not in _NEEDED})
-        if not isinstance(found, Mapping):
-            raise TypeError(f"the mapping gave {type(found).__name__} where a dict is expected")
-        if found.get("url") or not self._source.landing_page:
-            return found
-        return {**found, "url": _filled(self._source.landing_page, values)}
 
     def _state(self, values: Mapping[str, Any]) -> State | Problem:
         if "status" not in values:
@@ -191,7 +196,7 @@ class SqlPlatform:
                 names = tuple(result.keys())
                 return [dict(zip(names, row, strict=True)) for row in result]
         except SQLAlchemyError as error:
-            raise _explained(error, f'the query "{name}" of {self._account.id}') from error
+            raise explained(error, f'the query "{name}" of {self._account.id}') from error
 
     def _check_columns(self, names: tuple[str, ...]) -> None:
         missing = [name for name in _NEEDED if name not in names]
@@ -259,16 +264,6 @@ class SqlPlatform:
         return int(key) if self._key_is_number and re.fullmatch(r"-?\d+", key) else key
 
 
-def desired(name: str, state: State, attributes: dict[str, Any]) -> Desired:
-    """A desired with its digests.
-
-    Raises:
-        ValueError: A value has no canonical form.
-    """
-    whole, digests = document_digests(state, attributes)
-    return Desired(name, state, attributes, whole, digests)
-
-
 def _paged(query: str, parameters: Mapping[str, Any], after: Any, limit: int) -> tuple[str, dict[str, Any]]:
     query = query.strip().rstrip(";")
     if _PAGES_ITSELF.search(query):
@@ -280,23 +275,6 @@ def _paged(query: str, parameters: Mapping[str, Any], after: Any, limit: int) ->
     return wrapped, {**parameters, **place, "limit": limit}
 
 
-def _fingerprint(account: AccountSettings) -> bytes:
-    """What else, besides the row, decides what is sent: when it changes, every row is mapped again."""
-    source = account.source
-    facts = {
-        "semantics": _SEMANTICS,
-        "version": __version__,
-        "mapping": source.mapping,
-        "mapping_source": mapping.source_digest(source.mapping),
-        "landing_page": source.landing_page,
-        "state": source.state,
-        "states": {word: str(state) for word, state in source.states.items()},
-        "prefixes": sorted(account.prefixes),
-        "domains": account.domains,
-    }
-    return digest(facts).encode()
-
-
 def status_word(value: Any) -> str:
     """A status as the table of states spells it."""
     if value is None:
@@ -304,33 +282,3 @@ def status_word(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def _filled(template: str, values: Mapping[str, Any]) -> str | None:
-    """The landing page, or None when a column that it needs is empty or missing."""
-    names = _PLACEHOLDER.findall(template)
-    if any(values.get(name) in (None, "") for name in names):
-        return None
-    return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
-
-
-def _explained(error: SQLAlchemyError, query: str) -> Exception:
-    """A database error in the operator's words; wrong SQL is a mistake of the configuration."""
-    words = without_password(str(getattr(error, "orig", None) or error).strip())
-    if isinstance(error, DBAPIError) and not error.connection_invalidated:
-        kind = type(error).__name__
-        if kind == "ProgrammingError" or (kind == "OperationalError" and _about_sql(words)):
-            if f"page.{_KEY}" in words:
-                words = f"it gives no column {_KEY}"
-            hint = "try it in the database's own shell; record_key, doi and status are columns that syncd understands"
-            if "denied" in words:
-                hint = "syncd db grants prints what the account needs; a view that was made anew lost its grants"
-            return ConfigurationError(f"the platform's database refuses {query}: {words}", hint=hint)
-    return PlatformError(
-        f"the platform's database cannot be read: {words}",
-        hint="check source.url, the network and the grants",
-    )
-
-
-def _about_sql(words: str) -> bool:
-    return any(sign in words for sign in ("syntax error", "no such table", "no such column", "Unknown column"))

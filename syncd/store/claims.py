@@ -142,7 +142,7 @@ def _new(name: str) -> Any:
 
 
 _JUDGED = (
-    "desired_digest", "desired_state", "row_digest", "attempts", "next_try_at", "cause", "message",
+    "desired_digest", "desired_state", "row_digest", "signature", "attempts", "next_try_at", "cause", "message",
     "quarantined_digest",
 )  # fmt: skip
 _HELD = ("synced_digest", "synced_state", "synced_attributes", "resolves", "unsure_since")
@@ -212,6 +212,7 @@ def _settled(claim: Claim, settlement: Settlement, now: datetime, steady: dateti
         "new_desired_digest": settlement.desired_digest,
         "new_desired_state": settlement.desired_state,
         "new_row_digest": settlement.row_digest,
+        "new_signature": settlement.signature,
         "new_attempts": settlement.attempts,
         "new_next_try_at": None if settlement.retry_in is None else steady + settlement.retry_in,
         "new_cause": failed.cause if failed else None,

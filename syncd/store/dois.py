@@ -128,14 +128,22 @@ class Dois:
         with self._database.writing() as connection:
             connection.execute(delete(doi).where(doi.c.id.in_(row_ids), doi.c.standing == FOREIGN))
 
-    def touch(self, rows: Sequence[tuple[Stored, str]]) -> None:
-        """Remember new row digests of records whose desired did not change.
+    def touch(self, rows: Sequence[tuple[Stored, Note]]) -> None:
+        """Remember new row digests and outlines of records whose desired did not change.
 
         A row whose desired did change, because a worker settled it since it was read, is left alone.
         """
         if rows:
             ordered = sorted(rows, key=lambda row: row[0].id)  # as everybody locks them
-            values = [{"row_id": one.id, "noted": one.desired_digest, "new_row": digest} for one, digest in ordered]
+            values = [
+                {
+                    "row_id": one.id,
+                    "noted": one.desired_digest,
+                    "new_row": note.row_digest,
+                    "new_signature": note.signature,
+                }
+                for one, note in ordered
+            ]
             with self._database.writing() as connection:
                 connection.execute(_TOUCH, values)
 
@@ -143,7 +151,7 @@ class Dois:
 _STORED_COLUMNS = (
     doi.c.id, doi.c.doi, doi.c.record_key, doi.c.row_digest, doi.c.desired_digest, doi.c.synced_digest,
     doi.c.synced_state, doi.c.standing, doi.c.cause, doi.c.rival_key, doi.c.quarantined_digest,
-    doi.c.unsure_since.is_(None).label("sure"), doi.c.version,
+    doi.c.unsure_since.is_(None).label("sure"), doi.c.version, doi.c.signature,
 )  # fmt: skip
 _STORED = {
     column.name: select(*_STORED_COLUMNS).where(
@@ -156,6 +164,7 @@ _NOW = bindparam("now", type_=UtcDateTime)
 _NOTED = {
     "record_key": bindparam("new_key"),
     "row_digest": bindparam("new_row"),
+    "signature": bindparam("new_signature"),
     "desired_digest": bindparam("new_digest"),
     "desired_state": bindparam("new_state"),
     "lane": bindparam("new_lane"),
@@ -225,7 +234,7 @@ _CONFIRM = (
 _TOUCH = (
     update(doi)
     .where(doi.c.id == bindparam("row_id"), doi.c.desired_digest.is_not_distinct_from(bindparam("noted", type_=Text)))
-    .values(row_digest=bindparam("new_row"))
+    .values(row_digest=bindparam("new_row"), signature=bindparam("new_signature"))
 )
 
 
@@ -248,7 +257,10 @@ _STATES = {state.value: state for state in State}
 
 def _stored(row: Any) -> Stored:
     # By position, in the order of _STORED_COLUMNS: a full scan makes one of these for every record.
-    row_id, name, record_key, row_digest, desired, synced, state, standing, cause, rival, aside, sure, version = row
+    (
+        row_id, name, record_key, row_digest, desired, synced, state, standing, cause, rival, aside, sure, version,
+        signature,
+    ) = row  # fmt: skip
     return Stored(
         row_id,
         name,
@@ -263,6 +275,7 @@ def _stored(row: Any) -> Stored:
         aside,
         bool(sure),
         version,
+        signature,
     )
 
 
@@ -272,6 +285,7 @@ def _parameters(row_id: int, note: Note, now: datetime) -> dict[str, Any]:
         "row_id": row_id,
         "new_key": note.record_key,
         "new_row": note.row_digest,
+        "new_signature": note.signature,
         "new_digest": note.desired_digest,
         "new_state": note.desired_state,
         "new_lane": note.lane,
@@ -294,6 +308,7 @@ def _fresh(account: str, note: Note, now: datetime) -> dict[str, Any]:
         "doi": note.doi,
         "record_key": note.record_key,
         "row_digest": note.row_digest,
+        "signature": note.signature,
         "desired_digest": note.desired_digest,
         "desired_state": note.desired_state,
         "synced_state": State.NONE,

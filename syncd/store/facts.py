@@ -37,6 +37,7 @@ class Stored:
     quarantined_digest: str | None = None
     sure: bool = True
     version: int | None = None
+    signature: str | None = None
 
     @property
     def noted(self) -> tuple[str | None, str | None]:
@@ -70,6 +71,7 @@ class Note:
     rival_key: str | None = None
     gone: bool = False
     judge_again: bool = False
+    signature: str | None = None
 
     @property
     def quarantined_digest(self) -> str | None:
@@ -152,6 +154,7 @@ class Settlement:
         synced_digest: The desired digest that DataCite confirmed; None: not in sync.
         desired_digest: The digest of the record as it was read again; replaces the claimed one.
         row_digest: Likewise of its raw row; None when the record is gone.
+        signature: Likewise of its outline.
         verified: DataCite confirmed something just now.
         retry_in: When to try again; None: as soon as something differs.
         quarantine: Do not send this desired digest again.
@@ -171,3 +174,4 @@ class Settlement:
     written: Written | None = None
     forget: bool = False
     version: int | None = None
+    signature: str | None = None

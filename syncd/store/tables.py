@@ -56,6 +56,7 @@ doi = Table(
     Column("doi", Text, nullable=False),
     Column("record_key", Text, nullable=False),
     Column("row_digest", Text, comment="raw row and mapping; null: map it again"),
+    Column("signature", Text, comment="the record's outline; null: look at the record again"),
     Column("desired_digest", Text),
     Column("desired_state", Text, nullable=False),
     Column("synced_digest", Text, comment="null: never sent, or content unknown"),

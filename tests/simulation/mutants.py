@@ -16,6 +16,7 @@ from syncd import send, settle
 from syncd.datacite import outcome as outcomes
 from syncd.datacite.client import Client
 from syncd.limiter import Limiter, Slot
+from syncd.look import CHANGED, FULL
 from syncd.model import Desired, Held
 from syncd.platforms.sql import SqlPlatform
 from syncd.scan import Scan
@@ -190,11 +191,11 @@ def watermark_without_overlap(patch: Patch) -> None:
     run = Scan.run
     looked: set[str] = set()
 
-    def only_quick(self: Scan, *, full: bool, since: Any, **named: Any) -> bool:
+    def only_quick(self: Scan, kind: str, *, since: Any, **named: Any) -> bool:
         account = self._account.source.url
         first = account not in looked or since is None
         looked.add(account)
-        return run(self, full=full and first, since=since, **named)
+        return run(self, FULL if kind == FULL and first else CHANGED, since=since, **named)
 
     patch.setattr(Scan, "run", only_quick)
 

@@ -1,7 +1,7 @@
 """One ``syncd`` in the simulation: its clock, its store, its client; frozen or killed wherever it waits."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
@@ -16,7 +16,7 @@ from syncd.config import Settings
 from syncd.datacite.client import Client
 from syncd.errors import BusyError, StateError, SyncdError
 from syncd.limiter import Limiter
-from syncd.model import Desired, Problem, Row
+from syncd.model import Desired, Outline, Problem, Row
 from syncd.platforms import Platform, open_platform
 from syncd.store import Store
 from syncd.store.database import Database
@@ -104,6 +104,17 @@ class VirtualPlatform:
     @property
     def watermark(self) -> Any:
         return self._platform.watermark
+
+    @property
+    def gives_outlines(self) -> bool:
+        return self._platform.gives_outlines
+
+    def outlines(self) -> Iterator[list[Outline]]:
+        yield from self._platform.outlines()
+
+    def some(self, keys: Sequence[str]) -> list[Row]:
+        self._process.read_platform()
+        return self._platform.some(keys)
 
     def identity(self) -> str:
         return self._platform.identity()
