@@ -127,11 +127,13 @@ class Sender:
         claim = self._store.claims.claim
         what = {"duration": self._claim_time, "grace": self._grace}
         account, owner = self._account.id, self._owner
-        found = claim(account, owner, **what, mass=not self._mass_waits)
-        while found is None and self._mass_waits and not self._stopping():
+        while True:
+            # Once, for this look: another worker may find meanwhile that mass work has slots again.
+            mass = not self._mass_waits
+            found = claim(account, owner, **what, mass=mass)
+            if found is not None or mass or self._stopping():
+                return found
             self._mass_waits = self._limiter.mass_rests()
-            found = claim(account, owner, **what, mass=not self._mass_waits)
-        return found
 
     def _turn(self, claim: Claim, probed: Probed) -> bool:
         sent = False

@@ -22,7 +22,7 @@ from syncd.platforms.sql import SqlPlatform
 __all__ = ["Platform", "check_options", "known", "open_platform"]
 
 _ENTRY_POINTS = "syncd.platforms"
-_PRESETS = {"ckan": "CKAN"}
+_PRESETS = {"ckan": "CKAN", "dspace": "DSPACE", "inveniordm": "INVENIORDM", "ojs": "OJS"}
 
 
 class Platform(Protocol):

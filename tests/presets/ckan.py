@@ -11,7 +11,8 @@ CREATE TABLE "group" (id text PRIMARY KEY, name text NOT NULL UNIQUE, title text
     description text, created timestamp, state text, approval_status text, image_url text,
     is_organization boolean DEFAULT false);
 CREATE TABLE package (id text PRIMARY KEY, name varchar(100) NOT NULL UNIQUE, title text, version varchar(100),
-    url text, notes text, author text, author_email text, maintainer text, maintainer_email text, state text, license_id text,
+    url text, notes text, author text, author_email text, maintainer text, maintainer_email text, state text,
+    license_id text,
     type text, owner_org text, private boolean DEFAULT false, metadata_modified timestamp, creator_user_id text,
     metadata_created timestamp, plugin_data jsonb);
 CREATE TABLE tag (id text PRIMARY KEY, name varchar(100) NOT NULL, vocabulary_id varchar(100));
@@ -36,7 +37,11 @@ CREATE TABLE package_extra (id text PRIMARY KEY, key text, value text, state tex
 }
 CREATED = "2023-04-05 06:07:08.123456"
 MODIFIED = "2024-05-06 07:08:09.654321"
-_hours = itertools.count()
+AUTHORS = [
+    {"name": "Roe, Jo", "orcid": "0000-0002-1825-0097", "mail": "jo@example.org"},
+    {"name": "Doe, Jane", "institute": "Example University"},
+]
+_minutes = itertools.count()
 
 
 class Ckan:
@@ -105,8 +110,7 @@ class Ckan:
                 "rich", number, notes="# What it is\n\nSome *words*.", maintainer="Data office", version="1.2",
                 license_id="cc-by", type="showcase",
                 extras={
-                    "authors": json.dumps([{"name": "Roe, Jo", "orcid": "0000-0002-1825-0097", "mail": "jo@example.org"},
-                                           {"name": "Doe, Jane", "institute": "Example University"}]),
+                    "authors": json.dumps(AUTHORS),
                     "spatial": json.dumps({"type": "Point", "coordinates": [4.5, 52.25]}),
                     "internal": "never sent",
                 },
@@ -132,7 +136,8 @@ class Ckan:
 
 def touched(package: str) -> str:
     """A save, a minute after the last one and on the same day as all others."""
-    return f"metadata_modified = timestamp '2024-05-06 08:00:00' + interval '{next(_hours)} minutes' WHERE id = '{package}'"
+    moment = f"timestamp '2024-05-06 08:00:00' + interval '{next(_minutes)} minutes'"
+    return f"metadata_modified = {moment} WHERE id = '{package}'"
 
 
 def _ids(kind: str, *numbers: int) -> frozenset[str]:
@@ -148,7 +153,7 @@ EDITS = [
         site.insert("resource", id="new", url="https://example.org/new", format="XLSX", size=512, position=0,
                     state="active", package_id="public-3"),
         site.execute(f"UPDATE package SET {touched('public-3')}"),
-    ) and None, _ids("public", 3), "changed"),
+    ), _ids("public", 3), "changed"),
     Edit("package_delete leaves no trace in the timestamp", lambda site: site.execute(
         "UPDATE package SET state = 'deleted' WHERE id = 'public-4'"), _ids("public", 4), "outline"),
     Edit("undelete", lambda site: site.execute(f"UPDATE package SET state = 'active', {touched('public-4')}"),
@@ -165,7 +170,7 @@ EDITS = [
         site.insert("group", id="org-2", name="other", title="Another University", type="organization",
                     state="active", is_organization=True),
         site.execute("UPDATE package SET owner_org = 'org-2' WHERE id = 'public-7'"),
-    ) and None, _ids("public", 7), "outline"),
+    ), _ids("public", 7), "outline"),
     Edit("organization_patch renames the publisher of all its datasets", lambda site: site.execute(
         "UPDATE \"group\" SET title = 'Renamed University' WHERE id = 'org-2'"), _ids("public", 7), "outline"),
     Edit("ckanext-doi writes published", lambda site: site.execute(

@@ -1,13 +1,13 @@
 """An installation of a platform, its syncd and its DataCite; and what every preset has to show."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import URL, create_engine, event, make_url, text
 
 from syncd import config, cycle
 from syncd.config import Settings
@@ -35,7 +35,7 @@ class Edit:
     """
 
     name: str
-    do: Callable[["Installation"], None]
+    do: Callable[["Installation"], object]
     dois: frozenset[str]
     seen: str
 
@@ -77,7 +77,7 @@ class Installation:
         columns = ", ".join(quote(column) for column in rows[0])
         places = ", ".join(f":{column}" for column in rows[0])
         with self.engine.begin() as connection:
-            connection.execute(text(f"INSERT INTO {quote(table)} ({columns}) VALUES ({places})"), rows)  # noqa: S608
+            connection.execute(text(f"INSERT INTO {quote(table)} ({columns}) VALUES ({places})"), rows)
 
     def script(self, statements: str) -> None:
         """Statements that are separated by semicolons."""
@@ -185,8 +185,11 @@ overlap = "1s"
         return len(seen)
 
 
-def config_url(url: str) -> str:
-    return url.replace("mysql://", "mysql+pymysql://").replace("postgresql://", "postgresql+psycopg://")
+def config_url(url: str) -> URL:
+    """The address with the driver that syncd takes."""
+    drivers = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+    made = make_url(url)
+    return made.set(drivername=drivers.get(made.drivername, made.drivername))
 
 
 def expected(name: str) -> dict[str, Any]:
@@ -200,19 +203,22 @@ def numbered(document: Any, number: int) -> Any:
     return json.loads(json.dumps(document).replace("{n}", str(number)))
 
 
-def check_cold_start(site: Installation, name: str) -> None:
+def check_cold_start(site: Installation, name: str, leaving_out: Collection[str] = ()) -> None:
     """Every record of every kind is mapped as the readable file says and stands at DataCite; then nothing is sent."""
     site.adopt()
     report = site.sync()
     assert report.scan.set_aside == report.send.rejected == 0, site.store.reading.failures(site.account)
     documents = site.documents()
     for kind, document in expected(name).items():
-        for number in range(1, EACH + 1):
+        if kind in leaving_out:
+            continue
+        for number in range(1, EACH + 1) if "{n}" in document["doi"] else [1]:
             wanted = numbered(document, number)
             assert documents.pop(wanted["doi"]) == wanted, kind
             found = site.remote(wanted["doi"])
-            # Accepted means that DataCite answered with these attributes.
-            assert (found.state if found else "none") == wanted["state"], kind
+            # Accepted means that DataCite answered with these attributes. What was never sent need not be hidden.
+            there = "none" if wanted["state"] == "registered" else wanted["state"]
+            assert (found.state if found else "none") == there, kind
     assert not documents
     assert site.store.reading.sum(site.account).in_sync == site.store.reading.sum(site.account).wanted
     before = site.requests

@@ -1,0 +1,544 @@
+"""InvenioRDM: one record per row of ``pidstore_pid`` with a DOI, of a version, of a concept, or of a draft.
+
+Names of affiliations, funders, licences and all other terms stand in vocabularies, whose edits move no record: the
+newest edit of any vocabulary is part of every outline. A concept has no record of its own; it is sent with the
+metadata of its newest public version.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from syncd.config import AccountSettings
+from syncd.errors import ConfigurationError
+from syncd.model import Attributes, Problem, State, doi_name
+from syncd.platforms import crosswalk
+from syncd.platforms.advice import Advice
+from syncd.platforms.preset import Ask, Document, Options
+
+_PUBLISHED, _DELETED = "P", ("D", "X")
+_VOCABULARIES = ("vocabularies_metadata", "affiliation_metadata", "funder_metadata", "award_metadata",
+                 "subject_metadata")  # fmt: skip
+_OWN_TABLES = {"affiliations": "affiliation_metadata", "funders": "funder_metadata", "awards": "award_metadata",
+               "subjects": "subject_metadata"}  # fmt: skip
+_KEPT_OF_TERMS = ("title", "props", "name", "identifiers", "subject", "scheme", "number")
+_IDENTIFIERS = {
+    "ark": "ARK", "arxiv": "arXiv", "ads": "bibcode", "bibcode": "bibcode", "crossreffunderid": "Crossref Funder ID",
+    "doi": "DOI", "ean13": "EAN13", "eissn": "EISSN", "grid": "GRID", "handle": "Handle", "igsn": "IGSN",
+    "isbn": "ISBN", "isni": "ISNI", "issn": "ISSN", "istc": "ISTC", "lissn": "LISSN", "lsid": "LSID", "pmid": "PMID",
+    "purl": "PURL", "upc": "UPC", "url": "URL", "urn": "URN", "w3id": "w3id", "other": "Other",
+}  # fmt: skip
+_RELATED = frozenset(_IDENTIFIERS.values()) - {"Crossref Funder ID", "GRID", "ISNI", "Other"}
+_PERSONS = {"orcid": "ORCID", "isni": "ISNI", "gnd": "GND", "ror": "ROR"}
+_FUNDERS = {"ror": "ROR", "doi": "Crossref Funder ID", "grid": "GRID", "isni": "ISNI", "gnd": "GND"}
+_AFFILIATIONS = ("ror", "isni", "gnd")
+_COPYRIGHT = "http://rightsstatements.org/vocab/InC/1.0/"
+
+
+class InvenioRdmOptions(Options):
+    """What an InvenioRDM site may choose."""
+
+    concepts: bool = Field(default=True, description="whether DOIs of concepts (all versions) are minded")
+    drafts: State = Field(default=State.NONE, description="what an unpublished draft with a DOI is: none or draft")
+
+
+class InvenioRdm:
+    """13 and 14, on PostgreSQL."""
+
+    key = int
+
+    def __init__(self, ask: Ask, options: InvenioRdmOptions, account: AccountSettings) -> None:
+        if ask.dialect != "postgresql":
+            raise ConfigurationError("InvenioRDM is read on PostgreSQL only", hint='or platform = "sql" on a view')
+        columns = ask.columns("rdm_records_metadata")
+        if "deletion_status" not in columns or not ask.columns("pidstore_pid"):
+            raise ConfigurationError("this is no database of InvenioRDM 12 or later", hint="see source.url")
+        self._options = options
+        page = urlsplit(account.source.landing_page)
+        self._site = f"{page.scheme}://{page.netloc}"
+        self._tables = [table for table in _VOCABULARIES if ask.columns(table)]
+        self._pids = {table for table in self._tables if "pid" in ask.columns(table)}
+        zoned = ask("SELECT 1 FROM information_schema.columns WHERE table_schema = current_schema() AND"
+                    " table_name = 'rdm_records_metadata' AND column_name = 'updated'"
+                    " AND data_type = 'timestamp with time zone'")  # fmt: skip
+        self.title = f"InvenioRDM {'14 or later' if zoned else '12 or 13'}"
+        self.relations = (
+            "pidstore_pid", "rdm_records_metadata", "rdm_parents_metadata", "rdm_drafts_metadata",
+            "rdm_versions_state", "rdm_parents_community", "communities_metadata", "vocabularies_types", *self._tables,
+        )  # fmt: skip
+        concepts = "" if options.concepts else " AND c.id IS NULL"
+        # The kind of PID is compared first: pidstore_pid holds several of other kinds for each record.
+        self.outline = f"""
+            SELECT d.id AS record_key, d.pid_value AS doi,
+                   GREATEST(r.updated, p.updated, c.updated, n.updated) AS modified, d.object_uuid,
+                   r.id AS record, r.version_id, r.deletion_status, r.parent_id, c.id AS concept,
+                   p.version_id AS parent_version, c.version_id AS concept_version, v.latest_id,
+                   n.version_id AS newest_version, n.deletion_status AS newest_deletion
+              FROM pidstore_pid d
+              LEFT JOIN rdm_records_metadata r ON r.id = d.object_uuid
+              LEFT JOIN rdm_parents_metadata p ON p.id = r.parent_id
+              LEFT JOIN rdm_parents_metadata c ON c.id = d.object_uuid
+              LEFT JOIN rdm_versions_state v ON v.parent_id = c.id
+              LEFT JOIN rdm_records_metadata n ON n.id = v.latest_id
+             WHERE d.pid_type = 'doi' AND COALESCE(d.pid_provider, '') <> 'external'{concepts}
+        """  # noqa: S608 - words of ours
+
+    def mark(self, ask: Ask) -> str:
+        """The newest edit of any vocabulary."""
+        parts = " UNION ALL ".join(f"SELECT max(updated) AS at, count(*) AS n FROM {table}" for table in self._tables)  # noqa: S608
+        return str([(row["at"], row["n"]) for row in ask(parts)]) if parts else ""
+
+    def documents(self, ask: Ask, rows: Sequence[Mapping[str, Any]]) -> list[Document]:
+        """Records with parents, versions, communities and the terms that they use."""
+        versions = self._versions(ask, [row["concept"] for row in rows if row["concept"]])
+        shown = {row["record_key"]: _newest(row, versions.get(row["concept"], [])) for row in rows}
+        records = self._jsons(ask, "rdm_records_metadata", shown.values())
+        drafts = self._drafts(ask, rows)
+        parents = self._jsons(ask, "rdm_parents_metadata", (row["concept"] or row["parent_id"] for row in rows))
+        communities = self._communities(ask, list(parents))
+        contents = {
+            row["record_key"]: records.get(shown[row["record_key"]]) or drafts.get(row["object_uuid"]) for row in rows
+        }
+        terms = self._terms(ask, [one for one in contents.values() if one])
+        return [
+            self._document(
+                row,
+                contents[row["record_key"]],
+                parents.get(row["concept"] or row["parent_id"]) or {},
+                communities.get(row["concept"] or row["parent_id"], []),
+                versions.get(row["concept"], []),
+                terms,
+            )
+            for row in rows
+        ]
+
+    def _versions(self, ask: Ask, concepts: Sequence[Any]) -> dict[Any, list[dict[str, Any]]]:
+        """All versions of these concepts, oldest first."""
+        found: dict[Any, list[dict[str, Any]]] = {}
+        if concepts:
+            for row in ask(_VERSIONS, ids=list(concepts)):
+                found.setdefault(row["parent_id"], []).append(row)
+        return found
+
+    def _jsons(self, ask: Ask, table: str, ids: Any) -> dict[Any, dict[str, Any] | None]:
+        wanted = sorted({one for one in ids if one is not None}, key=str)
+        if not wanted:
+            return {}
+        rows = ask(f"SELECT id, json FROM {table} WHERE id IN :ids", ids=wanted)  # noqa: S608 - tables of ours
+        return {row["id"]: _decoded(row["json"]) for row in rows}
+
+    def _drafts(self, ask: Ask, rows: Sequence[Mapping[str, Any]]) -> dict[Any, dict[str, Any] | None]:
+        """Unpublished drafts, where they are wanted; an open edit of a published record is nobody's business."""
+        if self._options.drafts is State.NONE:
+            return {}
+        return self._jsons(
+            ask,
+            "rdm_drafts_metadata",
+            (row["object_uuid"] for row in rows if row["record"] is None and row["concept"] is None),
+        )
+
+    def _communities(self, ask: Ask, parents: Sequence[Any]) -> dict[Any, list[str]]:
+        found: dict[Any, list[str]] = {}
+        if parents:
+            for row in ask(_COMMUNITIES, ids=list(parents)):
+                found.setdefault(row["parent_id"], []).append(row["slug"])
+        return found
+
+    def _terms(self, ask: Ask, contents: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Any]:
+        wanted: dict[str, set[str]] = {}
+        for content in contents:
+            for kind, one in _used(content.get("metadata") or {}):
+                wanted.setdefault(kind, set()).add(one)
+        generic = {kind: ones for kind, ones in wanted.items() if kind not in _OWN_TABLES}
+        found = self._generic(ask, generic)
+        for kind, table in _OWN_TABLES.items():
+            if kind in wanted and table in self._tables:
+                found |= {(kind, one): term for one, term in self._own(ask, table, sorted(wanted[kind])).items()}
+        return found
+
+    def _generic(self, ask: Ask, wanted: Mapping[str, set[str]]) -> dict[tuple[str, str], Any]:
+        """Terms of the common table; old ones are known by their PID only, others by what they say themselves."""
+        ids = sorted({one for ones in wanted.values() for one in ones})
+        if not ids or "vocabularies_metadata" not in self._tables:
+            return {}
+        found = {(row["kind"], row["id"]): _decoded(row["json"]) for row in ask(_TERMS, ids=ids)}
+        missing = sorted({one for kind, ones in wanted.items() for one in ones if (kind, one) not in found})
+        for row in ask(_TERMS_BY_THEMSELVES, ids=missing) if missing else ():
+            found.setdefault((row["kind"], row["id"]), _decoded(row["json"]))
+        return found
+
+    def _own(self, ask: Ask, table: str, ids: list[str]) -> dict[str, Any]:
+        """Terms of a vocabulary with a table of its own."""
+        column = "pid" if table in self._pids else "json ->> 'id'"
+        query = f"SELECT {column} AS id, json FROM {table} WHERE {column} IN :ids"  # noqa: S608 - words of ours
+        return {row["id"]: _decoded(row["json"]) for row in ask(query, ids=ids)}
+
+    def _document(
+        self,
+        row: Mapping[str, Any],
+        content: Mapping[str, Any] | None,
+        parent: Mapping[str, Any],
+        communities: Sequence[str],
+        versions: Sequence[Mapping[str, Any]],
+        terms: Mapping[tuple[str, str], Any],
+    ) -> Document:
+        content = content or {}
+        metadata = content.get("metadata") or {}
+        is_concept = row["concept"] is not None
+        pids = (parent if is_concept else content).get("pids") or {}
+        own = pids.get("doi") or {}
+        used = {
+            f"{kind}/{one}": {name: terms[kind, one].get(name) for name in _KEPT_OF_TERMS}
+            for kind, one in sorted(set(_used(metadata)))
+            if terms.get((kind, one))
+        }
+        concept = (parent.get("pids") or {}).get("doi") or {}
+        return {
+            "doi": row["doi"],
+            "recid": (parent if is_concept else content).get("id"),
+            "kind": "concept" if is_concept else "record" if row["record"] is not None else "draft",
+            "ours": own.get("provider") != "external" and doi_name(str(own.get("identifier") or "")) == doi_name(
+                str(row["doi"])
+            ),
+            "deleted": (_PUBLISHED if is_concept else row["deletion_status"]) in _DELETED,
+            "there": bool(metadata),
+            "access": (content.get("access") or {}).get("record"),
+            "metadata": metadata,
+            "pids": {scheme: pid.get("identifier") for scheme, pid in pids.items()},
+            "concept_doi": None if is_concept else concept.get("identifier"),
+            "versions": [
+                one["doi"] for one in versions
+                if one["doi"] and one["deletion_status"] == _PUBLISHED and one["access"] != "restricted"
+            ],
+            "communities": list(communities),
+            "terms": used,
+        }  # fmt: skip
+
+    def state(self, document: Document) -> State | Problem:
+        """Public is a published record whose metadata everybody may read; a concept follows its newest version."""
+        if not document["there"] or document["deleted"] or not document["ours"]:
+            return State.NONE
+        if document["kind"] == "draft":
+            return self._options.drafts
+        access = document["access"]
+        if access == "public":
+            return State.FINDABLE
+        if access == "restricted":
+            return State.NONE
+        return Problem("status_unknown", f"access.record is {access!r}; known are 'public' and 'restricted'")
+
+    def attributes(self, document: Document) -> Attributes:
+        """The rules of the platform's own serializer."""
+        metadata, terms = document["metadata"], _Terms(document["terms"])
+        return {
+            "titles": _texts(metadata, "title", terms, one_line=True),
+            "creators": [_person(one, terms) for one in metadata.get("creators") or ()],
+            "contributors": [
+                {
+                    **_person(one, terms),
+                    "contributorType": terms.datacite("contributorsroles", one.get("role")) or "Other",
+                }
+                for one in metadata.get("contributors") or ()
+            ],
+            "publisher": {"name": crosswalk.one_line(metadata.get("publisher"))},
+            "publicationYear": crosswalk.year(metadata.get("publication_date")),
+            "types": _types(metadata.get("resource_type"), terms),
+            "subjects": [_subject(one, terms) for one in metadata.get("subjects") or ()],
+            "dates": _dates(metadata, terms),
+            "language": next((one.get("id") for one in metadata.get("languages") or ()), None),
+            "identifiers": self._identifiers(document),
+            "relatedIdentifiers": self._relations_of(document, terms),
+            "sizes": metadata.get("sizes"),
+            "formats": metadata.get("formats"),
+            "version": metadata.get("version"),
+            "rightsList": _rights(metadata, terms),
+            "descriptions": _texts(metadata, "description", terms, usual="Abstract"),
+            "geoLocations": [
+                place
+                for one in (metadata.get("locations") or {}).get("features") or ()
+                if (place := crosswalk.places(one.get("geometry"), one.get("place")))
+            ],
+            "fundingReferences": [_funding(one, terms) for one in metadata.get("funding") or ()],
+        }
+
+    def _identifiers(self, document: Document) -> list[dict[str, Any]]:
+        found = [{"identifier": f"{self._site}/records/{document['recid']}", "identifierType": "URL"}]
+        for scheme, identifier in document["pids"].items():
+            if scheme != "doi":
+                found.append({"identifier": identifier, "identifierType": _IDENTIFIERS.get(scheme, scheme)})
+        for one in document["metadata"].get("identifiers") or ():
+            kind = _IDENTIFIERS.get(one.get("scheme"), one.get("scheme"))
+            if kind != "DOI":
+                found.append({"identifier": one.get("identifier"), "identifierType": kind})
+        return found
+
+    def _relations_of(self, document: Document, terms: "_Terms") -> list[dict[str, Any]]:
+        found = []
+        for one in document["metadata"].get("related_identifiers") or ():
+            kind = _IDENTIFIERS.get(one.get("scheme"))
+            relation = terms.datacite("relationtypes", one.get("relation_type"))
+            if kind in _RELATED and relation:
+                general = terms.props("resourcetypes", one.get("resource_type")).get("datacite_general")
+                found.append(
+                    {
+                        "relatedIdentifier": one.get("identifier"), "relatedIdentifierType": kind,
+                        "relationType": relation, "resourceTypeGeneral": general,
+                    }
+                )  # fmt: skip
+        found += [_related_doi(doi, "HasVersion") for doi in document["versions"]]
+        if document["concept_doi"]:
+            found.append(_related_doi(document["concept_doi"], "IsVersionOf"))
+        found += [
+            {
+                "relatedIdentifier": f"{self._site}/communities/{slug}", "relatedIdentifierType": "URL",
+                "relationType": "IsPartOf",
+            }
+            for slug in document["communities"]
+        ]  # fmt: skip
+        return found
+
+    def template(self, site: str) -> str:
+        """What the platform registers."""
+        return f"{site}/doi/{{doi}}"
+
+    def advice(self, ask: Ask) -> Iterator[Advice]:
+        """The indexes for quick looks and for concepts; and the platform's own sender."""
+        for column, reason in (("updated", "every quick look"), ("parent_id", "every page with a concept's DOI")):
+            indexed = ask(
+                "SELECT 1 FROM pg_indexes WHERE schemaname = current_schema() AND"
+                " tablename = 'rdm_records_metadata' AND indexdef LIKE '%(' || :column || '%'",
+                column=column,
+            )
+            if not indexed:
+                yield Advice(
+                    "index",
+                    f"rdm_records_metadata.{column} has no index, so {reason} reads the whole table",
+                    f"fine below 100,000 records; else CREATE INDEX ON rdm_records_metadata ({column}, id)",
+                )
+        recent = ask(
+            "SELECT 1 FROM pidstore_pid WHERE pid_type = 'doi' AND pid_provider = 'datacite' AND status = 'R'"
+            " AND updated > CURRENT_TIMESTAMP - INTERVAL '7 days' LIMIT 1"
+        )
+        if recent:
+            yield Advice(
+                "other sender",
+                "InvenioRDM registered a DOI in the last week: it sends as well (DATACITE_ENABLED)",
+                "README, InvenioRDM: share the account, or let it mint without sending",
+            )
+
+
+class _Opener:
+    name = "inveniordm"
+    options: type[Options] = InvenioRdmOptions
+
+    def __call__(self, ask: Ask, options: InvenioRdmOptions, account: AccountSettings) -> InvenioRdm:
+        return InvenioRdm(ask, options, account)
+
+
+INVENIORDM = _Opener()
+"""How an InvenioRDM database is opened."""
+
+_VERSIONS = """
+    SELECT id, parent_id, index, deletion_status, json #>> '{pids,doi,identifier}' AS doi,
+           json #>> '{access,record}' AS access
+      FROM rdm_records_metadata WHERE parent_id IN :ids AND json IS NOT NULL ORDER BY index, created, id
+"""
+_COMMUNITIES = """
+    SELECT m.record_id AS parent_id, c.slug FROM rdm_parents_community m
+      JOIN communities_metadata c ON c.id = m.community_id WHERE m.record_id IN :ids ORDER BY c.slug
+"""
+_TERMS = """
+    SELECT t.id AS kind, p.pid_value AS id, m.json FROM pidstore_pid p
+      JOIN vocabularies_types t ON t.pid_type = p.pid_type JOIN vocabularies_metadata m ON m.id = p.object_uuid
+     WHERE p.pid_value IN :ids
+"""
+_TERMS_BY_THEMSELVES = """
+    SELECT json #>> '{type,id}' AS kind, json ->> 'id' AS id, json FROM vocabularies_metadata
+     WHERE json ->> 'id' IN :ids
+"""
+
+
+class _Terms:
+    """The vocabulary terms that one record uses."""
+
+    def __init__(self, terms: Mapping[str, Mapping[str, Any]]) -> None:
+        self._terms = terms
+
+    def of(self, kind: str, linked: Any) -> Mapping[str, Any]:
+        """The term that a value links by its id; what stands beside the id when there is no such term."""
+        one = linked.get("id") if isinstance(linked, Mapping) else None
+        found = self._terms.get(f"{kind}/{one}") if one else None
+        return found if found is not None else linked if isinstance(linked, Mapping) else {}
+
+    def props(self, kind: str, linked: Any) -> Mapping[str, Any]:
+        """What the term is in other vocabularies."""
+        return self.of(kind, linked).get("props") or {}
+
+    def datacite(self, kind: str, linked: Any) -> str | None:
+        """What the term is at DataCite."""
+        return self.props(kind, linked).get("datacite")
+
+
+def _decoded(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _newest(row: Mapping[str, Any], versions: Sequence[Mapping[str, Any]]) -> Any:
+    """Whose metadata is sent: the record's own, or for a concept that of its newest version that is not deleted."""
+    if row["concept"] is None:
+        return row["record"]
+    public = [one["id"] for one in versions if one["deletion_status"] == _PUBLISHED]
+    return row["latest_id"] if row["latest_id"] in public else public[-1] if public else None
+
+
+def _used(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every vocabulary term that metadata links, as (vocabulary, id)."""
+    links: list[tuple[str, Any]] = [("resourcetypes", metadata.get("resource_type"))]
+    for name in ("creators", "contributors"):
+        for one in metadata.get(name) or ():
+            links += [("affiliations", each) for each in one.get("affiliations") or ()]
+            links.append(("contributorsroles", one.get("role")))
+    links += [("titletypes", one.get("type")) for one in metadata.get("additional_titles") or ()]
+    links += [("descriptiontypes", one.get("type")) for one in metadata.get("additional_descriptions") or ()]
+    links += [("datetypes", one.get("type")) for one in metadata.get("dates") or ()]
+    links += [("subjects", one) for one in metadata.get("subjects") or ()]
+    links += [("licenses", one) for one in metadata.get("rights") or ()]
+    for one in metadata.get("related_identifiers") or ():
+        links += [("relationtypes", one.get("relation_type")), ("resourcetypes", one.get("resource_type"))]
+    for one in metadata.get("funding") or ():
+        links += [("funders", one.get("funder")), ("awards", one.get("award"))]
+    for kind, link in links:
+        if isinstance(link, Mapping) and link.get("id"):
+            yield kind, str(link["id"])
+
+
+def _english(words: Any) -> str | None:
+    if isinstance(words, Mapping):
+        words = words.get("en") or next(iter(words.values()), None)
+    return None if words is None else str(words)
+
+
+def _texts(
+    metadata: Mapping[str, Any], name: str, terms: _Terms, *, usual: str | None = None, one_line: bool = False
+) -> list[dict[str, Any]]:
+    """The main title or description, and the additional ones."""
+    clean = crosswalk.one_line if one_line else crosswalk.text_of
+    found = [{name: clean(metadata.get(name)), f"{name}Type": usual}] if metadata.get(name) else []
+    for one in metadata.get(f"additional_{name}s") or ():
+        kind = terms.datacite(f"{name}types", one.get("type"))
+        language = crosswalk.language((one.get("lang") or {}).get("id"))
+        found.append({name: clean(one.get(name)), f"{name}Type": kind or (usual and "Other"), "lang": language})
+    return [one for one in found if one[name]]
+
+
+def _person(one: Mapping[str, Any], terms: _Terms) -> dict[str, Any]:
+    about = one.get("person_or_org") or {}
+    return crosswalk.person(
+        name=about.get("name"),
+        family=about.get("family_name"),
+        given=about.get("given_name"),
+        kind=str(about.get("type") or "").title() or None,
+        identifiers=[_name_identifier(each) for each in about.get("identifiers") or ()],
+        affiliations=[_affiliation(each, terms) for each in one.get("affiliations") or ()],
+    )
+
+
+def _name_identifier(one: Mapping[str, Any]) -> dict[str, Any] | None:
+    scheme, identifier = one.get("scheme"), one.get("identifier")
+    if scheme == "orcid":
+        return crosswalk.orcid(identifier)
+    return {"nameIdentifier": identifier, "nameIdentifierScheme": _PERSONS.get(str(scheme), scheme)}
+
+
+def _preferred(identifiers: Any, order: Sequence[str]) -> Mapping[str, Any] | None:
+    by_scheme = {one.get("scheme"): one for one in reversed(identifiers or ())}
+    return next((by_scheme[scheme] for scheme in order if scheme in by_scheme), None)
+
+
+def _affiliation(one: Mapping[str, Any], terms: _Terms) -> dict[str, Any] | None:
+    term = terms.of("affiliations", one)
+    name = term.get("name") or one.get("name")
+    best = _preferred(term.get("identifiers"), _AFFILIATIONS) if one.get("id") else None
+    if best is None:
+        return crosswalk.affiliation(name)
+    if best["scheme"] == "ror":
+        return crosswalk.affiliation(name, best.get("identifier"))
+    named = crosswalk.affiliation(name)
+    identified = {
+        "affiliationIdentifier": best.get("identifier"), "affiliationIdentifierScheme": str(best["scheme"]).upper()
+    }  # fmt: skip
+    return named and {**named, **identified}
+
+
+def _types(linked: Any, terms: _Terms) -> dict[str, Any]:
+    props = terms.props("resourcetypes", linked)
+    return {
+        "resourceTypeGeneral": props.get("datacite_general") or "Other", "resourceType": props.get("datacite_type")
+    }  # fmt: skip
+
+
+def _subject(one: Mapping[str, Any], terms: _Terms) -> dict[str, Any]:
+    term = terms.of("subjects", one)
+    identifier = str(one.get("id") or "")
+    return {
+        "subject": crosswalk.one_line(term.get("subject") or one.get("subject")),
+        "subjectScheme": term.get("scheme") if identifier else None,
+        "valueUri": identifier if identifier.startswith(("http://", "https://")) else None,
+    }
+
+
+def _dates(metadata: Mapping[str, Any], terms: _Terms) -> list[dict[str, Any]]:
+    found = [{"date": metadata.get("publication_date"), "dateType": "Issued"}]
+    found += [
+        {
+            "date": one.get("date"), "dateType": terms.datacite("datetypes", one.get("type")) or "Other",
+            "dateInformation": one.get("description"),
+        }
+        for one in metadata.get("dates") or ()
+    ]  # fmt: skip
+    return [one for one in found if one["date"]]
+
+
+def _rights(metadata: Mapping[str, Any], terms: _Terms) -> list[dict[str, Any]]:
+    found = []
+    for one in metadata.get("rights") or ():
+        term = terms.of("licenses", one)
+        props = term.get("props") or {}
+        found.append(
+            {
+                "rights": _english(term.get("title") or one.get("title")),
+                "rightsUri": props.get("url") or one.get("link"),
+                "rightsIdentifier": one.get("id"),
+                "rightsIdentifierScheme": props.get("scheme") if one.get("id") else None,
+            }
+        )
+    if metadata.get("copyright"):
+        found.append({"rights": metadata["copyright"], "rightsUri": _COPYRIGHT})
+    return found
+
+
+def _funding(one: Mapping[str, Any], terms: _Terms) -> dict[str, Any]:
+    funder, award = terms.of("funders", one.get("funder")), terms.of("awards", one.get("award"))
+    best = _preferred(funder.get("identifiers"), tuple(_FUNDERS))
+    where = _preferred(award.get("identifiers"), ("doi", "url"))
+    identifier = best.get("identifier") if best else None
+    if best and best["scheme"] == "ror" and identifier and not str(identifier).startswith("http"):
+        identifier = f"https://ror.org/{identifier}"
+    address = where.get("identifier") if where else None
+    if where and where["scheme"] == "doi" and address and not str(address).startswith("http"):
+        address = f"https://doi.org/{address}"
+    return {
+        "funderName": funder.get("name") or (one.get("funder") or {}).get("name"),
+        "funderIdentifier": identifier,
+        "funderIdentifierType": _FUNDERS[best["scheme"]] if best else None,
+        "awardNumber": award.get("number"),
+        "awardTitle": _english(award.get("title")),
+        "awardUri": address,
+    }
+
+
+def _related_doi(doi: str, relation: str) -> dict[str, Any]:
+    return {"relatedIdentifier": doi, "relatedIdentifierType": "DOI", "relationType": relation}

@@ -1,0 +1,639 @@
+"""OJS, and OPS with its preprints: one record per DOI of an article, an issue or a galley of one journal.
+
+What is public is the current publication of a submission; a DOI may belong to older and to unpublished ones as well.
+ORCID iDs, contributors and galleys change without a timestamp, and are found by a full look.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from syncd.config import AccountSettings
+from syncd.errors import ConfigurationError
+from syncd.model import Attributes, Problem, State
+from syncd.platforms import crosswalk
+from syncd.platforms.advice import Advice
+from syncd.platforms.preset import Ask, Document, Options
+
+_PUBLISHED = 3
+_ARTICLE, _ISSUE, _GALLEY = "article", "issue", "galley"
+_PUBLICATION_SETTINGS = ("title", "prefix", "subtitle", "abstract", "licenseUrl", "pages", "issueId")
+_AUTHOR_SETTINGS = ("givenName", "familyName", "preferredPublicName", "affiliation", "orcid", "rorId")
+_JOURNAL_SETTINGS = ("name", "onlineIssn", "printIssn")
+_VOCABULARIES = ("submissionKeyword", "submissionSubject")
+_PUBLICATION = 1048588
+Settings = dict[str, dict[str, str]]
+"""Values of one object: by name, then by locale; "" where there is none."""
+
+
+class OjsOptions(Options):
+    """What a journal may choose."""
+
+    journal: str = Field(default="", description="the journal's path, where an installation has several")
+    subtitles: bool = Field(default=False, description="whether titles go with their subtitles")
+    unpublished: State = Field(default=State.NONE, description="what was never public is: none or draft")
+    disabled: State = Field(default=State.FINDABLE, description="what all is while the journal is disabled")
+
+
+class Ojs:
+    """3.3 to 3.5, on MySQL, MariaDB or PostgreSQL."""
+
+    key: type[int] | type[str] = int
+
+    def __init__(self, ask: Ask, options: OjsOptions, account: AccountSettings) -> None:  # noqa: ARG002
+        publications = ask.columns("publications")
+        if "submission_id" not in publications:
+            raise ConfigurationError("this is no database of OJS or OPS 3.3 or later", hint="see source.url")
+        self._options = options
+        self._servers = not ask.columns("journals") and bool(ask.columns("servers"))
+        self._place = "server" if self._servers else "journal"
+        self._has_dois = bool(ask.columns("dois"))
+        self._issue_column = "issue_id" in publications
+        self._locale_of_publication = "locale" in publications
+        self._versions = "version" in publications
+        self._affiliations = bool(ask.columns("author_affiliations"))
+        self._entry_names = "name" if self._affiliations else None
+        self._genres = bool(ask.columns("genres")) and bool(ask.columns("submission_files"))
+        self._decisions = bool(ask.columns("edit_decisions"))
+        self._integer = "SIGNED" if ask.dialect in ("mysql", "mariadb") else "INTEGER"
+        version = "3.5" if self._affiliations else "3.4" if self._has_dois else "3.3"
+        self.title = f"{'OPS' if self._servers else 'OJS'} {version}"
+        self._journal = self._find_journal(ask)
+        more = [name for name in ("dois", "author_affiliations", "author_affiliation_settings", "genres",
+                "submission_files", "edit_decisions") if ask.columns(name)]  # fmt: skip
+        issues = () if self._servers else ("issues", "issue_settings")
+        self.relations = (
+            f"{self._place}s", f"{self._place}_settings", "submissions", "publications", "publication_settings",
+            "authors", "author_settings", "publication_galleys", "controlled_vocabs", "controlled_vocab_entries",
+            "controlled_vocab_entry_settings", *issues, *more,
+        )  # fmt: skip
+        if not self._has_dois:
+            self.key = str
+        self.outline = self._outline()
+
+    def _find_journal(self, ask: Ask) -> dict[str, Any]:
+        key = f"{self._place}_id"
+        found = ask(f"SELECT {key} AS id, path, primary_locale, enabled FROM {self._place}s ORDER BY {key}")  # noqa: S608
+        wanted = self._options.journal
+        chosen = [one for one in found if not wanted or wanted in (one["path"], str(one["id"]))]
+        if len(chosen) != 1:
+            known = ", ".join(one["path"] for one in found) or "none"
+            raise ConfigurationError(
+                f"which journal is meant? The installation has: {known}",
+                hint="name its path in options.journal; one account of this configuration feeds from one journal",
+            )
+        return chosen[0]
+
+    def _outline(self) -> str:
+        """What has a DOI, its state, and every timestamp that may tell a change."""
+        journal = self._journal["id"]
+        objects = f"{self._articles()} UNION ALL {self._galleys()}"
+        if not self._servers:
+            objects += f" UNION ALL {self._issues()}"
+        columns = (
+            "o.kind, o.object_id, o.submission_id, o.publication_id, o.issue_id, o.submission_status,"
+            " o.publication_status, o.issue_published, o.modified"
+        )
+        if not self._has_dois:
+            return f"SELECT o.record_key, o.doi, {columns} FROM ({objects}) o WHERE o.doi IS NOT NULL"  # noqa: S608
+        return (
+            f"SELECT d.doi_id AS record_key, d.doi, {columns} FROM dois d"  # noqa: S608
+            f" LEFT JOIN ({objects}) o ON o.doi_id = d.doi_id WHERE d.context_id = {journal}"
+        )
+
+    def _issue_join(self) -> tuple[str, str, str, str]:
+        """How a publication's issue is found: the joins, its id, whether it is published, when it changed."""
+        if self._servers:
+            return "", "NULL", "NULL", "p.last_modified"
+        if self._issue_column:
+            join = " LEFT JOIN issues i ON i.issue_id = p.issue_id"
+        else:
+            number = f"CAST(NULLIF(n.setting_value, '') AS {self._integer})"
+            join = (
+                " LEFT JOIN publication_settings n ON n.publication_id = p.publication_id"
+                " AND n.setting_name = 'issueId'"
+                f" LEFT JOIN issues i ON i.issue_id = {number}"
+            )
+        return join, "i.issue_id", "i.published", "COALESCE(i.last_modified, p.last_modified)"
+
+    def _articles(self) -> str:
+        join, issue, published, changed = self._issue_join()
+        doi, settings = self._doi_of("p", "publication_settings", "publication_id")
+        return f"""
+            SELECT {self._key(_ARTICLE, "s.submission_id")}{doi}, '{_ARTICLE}' AS kind, s.submission_id AS object_id,
+                   s.submission_id, p.publication_id, {issue} AS issue_id, s.status AS submission_status,
+                   p.status AS publication_status, {published} AS issue_published,
+                   GREATEST(s.last_modified, COALESCE(p.last_modified, s.last_modified),
+                            COALESCE({changed}, s.last_modified)) AS modified
+              FROM submissions s JOIN publications p ON p.publication_id = s.current_publication_id{join}{settings}
+             WHERE s.context_id = {self._journal["id"]}
+        """  # noqa: S608 - numbers and words of ours
+
+    def _galleys(self) -> str:
+        join, issue, published, changed = self._issue_join()
+        doi, settings = self._doi_of("g", "publication_galley_settings", "galley_id")
+        return f"""
+            SELECT {self._key(_GALLEY, "g.galley_id")}{doi}, '{_GALLEY}' AS kind, g.galley_id AS object_id,
+                   s.submission_id, p.publication_id, {issue} AS issue_id, s.status AS submission_status,
+                   p.status AS publication_status, {published} AS issue_published,
+                   GREATEST(s.last_modified, COALESCE(p.last_modified, s.last_modified),
+                            COALESCE({changed}, s.last_modified)) AS modified
+              FROM submissions s JOIN publications p ON p.publication_id = s.current_publication_id
+              JOIN publication_galleys g ON g.publication_id = p.publication_id{join}{settings}
+             WHERE s.context_id = {self._journal["id"]}
+        """  # noqa: S608
+
+    def _issues(self) -> str:
+        doi, settings = self._doi_of("i", "issue_settings", "issue_id")
+        return f"""
+            SELECT {self._key(_ISSUE, "i.issue_id")}{doi}, '{_ISSUE}' AS kind, i.issue_id AS object_id,
+                   NULL AS submission_id, NULL AS publication_id, i.issue_id, NULL AS submission_status,
+                   NULL AS publication_status, i.published AS issue_published, i.last_modified AS modified
+              FROM issues i{settings} WHERE i.journal_id = {self._journal["id"]}
+        """  # noqa: S608
+
+    def _key(self, kind: str, number: str) -> str:
+        return "" if self._has_dois else f"CONCAT('{kind}-', {number}) AS record_key, "
+
+    def _doi_of(self, alias: str, table: str, key: str) -> tuple[str, str]:
+        """A DOI is a row of its own since 3.4, and a setting before."""
+        if self._has_dois:
+            return f"{alias}.doi_id", ""
+        join = f" LEFT JOIN {table} x ON x.{key} = {alias}.{key} AND x.setting_name = 'pub-id::doi'"
+        return "x.setting_value AS doi", join
+
+    def mark(self, ask: Ask) -> str:
+        """The journal: its name and ISSN stand in every record."""
+        return hashlib.sha256(repr(self._journal_facts(ask)).encode()).hexdigest()
+
+    def _journal_facts(self, ask: Ask) -> dict[str, Any]:
+        key, place = f"{self._place}_id", self._place
+        (row,) = ask(f"SELECT path, primary_locale, enabled FROM {place}s WHERE {key} = :id", id=self._journal["id"])  # noqa: S608
+        settings = ask(
+            f"SELECT {key} AS owner, locale, setting_name, setting_value FROM {place}_settings"  # noqa: S608
+            f" WHERE {key} = :id AND setting_name IN :names ORDER BY setting_name, locale",
+            id=self._journal["id"],
+            names=list(_JOURNAL_SETTINGS),
+        )
+        return {**row, "settings": _settings(settings).get(self._journal["id"], {})}
+
+    def documents(self, ask: Ask, rows: Sequence[Mapping[str, Any]]) -> list[Document]:
+        """Articles, galleys and issues with the settings, authors and keywords that they have in every locale."""
+        page = _Page(self, ask, rows)
+        return [page.document(row) for row in rows]
+
+    def state(self, document: Document) -> State | Problem:
+        """Public is a published submission's published current publication; an issue by its own word."""
+        if document["kind"] is None:
+            return State.NONE  # nothing refers to this DOI any more
+        if document["kind"] == _ISSUE:
+            public = bool(document["issue_published"])
+        else:
+            public = document["submission_status"] == document["publication_status"] == _PUBLISHED
+        if not public:
+            never = document["date_published"] is None
+            return self._options.unpublished if never else State.NONE
+        return State.FINDABLE if document["enabled"] else self._options.disabled
+
+    def attributes(self, document: Document) -> Attributes:
+        """The rules of the datacite plugin."""
+        return _attributes(document, subtitles=self._options.subtitles, preprints=self._servers)
+
+    def template(self, site: str) -> str:
+        """Below the address that the configuration file of OJS has as base_url, with index.php if the site uses it."""
+        return f"{site}{{page}}" if site.endswith(f"/{self._journal['path']}") else f"{site}/{{journal}}{{page}}"
+
+    def advice(self, ask: Ask) -> Iterator[Advice]:
+        """The plugin that deposits by itself."""
+        agency = ask(
+            f"SELECT setting_value FROM {self._place}_settings WHERE {self._place}_id = :id"  # noqa: S608
+            " AND setting_name IN ('registrationAgency', 'automaticDoiDeposit')",
+            id=self._journal["id"],
+        )
+        if any("datacite" in str(one["setting_value"]).lower() for one in agency):
+            yield Advice(
+                "other sender",
+                "the journal's registration agency is the datacite plugin, which deposits as well",
+                "leave the registration agency empty, or switch automatic deposits off",
+            )
+
+
+class _Opener:
+    name = "ojs"
+    options: type[Options] = OjsOptions
+
+    def __call__(self, ask: Ask, options: OjsOptions, account: AccountSettings) -> Ojs:
+        return Ojs(ask, options, account)
+
+
+OJS = _Opener()
+"""How a database of OJS or OPS is opened."""
+
+
+class _Page:
+    """Everything that the records of one page need, read at once."""
+
+    def __init__(self, ojs: Ojs, ask: Ask, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._ojs = ojs
+        self._journal = ojs._journal_facts(ask)
+        publications = sorted({row["publication_id"] for row in rows if row["publication_id"] is not None})
+        self._publications = {}
+        self._authors: dict[int, list[dict[str, Any]]] = {}
+        self._keywords: dict[int, list[tuple[str, str]]] = {}
+        self._galleys: dict[int, list[dict[str, Any]]] = {}
+        self._accepted: dict[int, Any] = {}
+        if publications:
+            locale = "p.locale" if ojs._locale_of_publication else "s.locale"
+            doi = "d.doi" if ojs._has_dois else "NULL"
+            join = " LEFT JOIN dois d ON d.doi_id = p.doi_id" if ojs._has_dois else ""
+            found = ask(
+                "SELECT p.publication_id, p.submission_id, p.date_published, p.last_modified, p.url_path,"  # noqa: S608
+                f" {locale} AS locale, s.date_submitted, {doi} AS doi FROM publications p"
+                f" JOIN submissions s ON s.submission_id = p.submission_id{join} WHERE p.publication_id IN :ids",
+                ids=publications,
+            )
+            self._publications = {row["publication_id"]: row for row in found}
+            self._settings = _settings(
+                ask(
+                    "SELECT publication_id AS owner, locale, setting_name, setting_value FROM publication_settings"
+                    " WHERE publication_id IN :ids AND setting_name IN :names",
+                    ids=publications,
+                    names=[*_PUBLICATION_SETTINGS, "pub-id::doi"],
+                )
+            )
+            self._read_authors(ask, publications)
+            self._read_keywords(ask, publications)
+            self._read_galleys(ask, publications)
+            if ojs._decisions:
+                submissions = sorted({row["submission_id"] for row in found})
+                accept = 2 if ojs._has_dois else 1
+                for row in ask(
+                    "SELECT submission_id, max(date_decided) AS decided FROM edit_decisions"
+                    " WHERE submission_id IN :ids AND decision = :accept GROUP BY submission_id",
+                    ids=submissions,
+                    accept=accept,
+                ):
+                    self._accepted[row["submission_id"]] = row["decided"]
+        self._read_issues(ask, rows)
+
+    def _read_authors(self, ask: Ask, publications: list[int]) -> None:
+        authors = ask(
+            "SELECT author_id, publication_id FROM authors WHERE publication_id IN :ids ORDER BY seq, author_id",
+            ids=publications,
+        )
+        ids = [row["author_id"] for row in authors]
+        settings: dict[Any, Settings] = {}
+        affiliations: dict[int, list[dict[str, Any]]] = {}
+        if ids:
+            settings = _settings(
+                ask(
+                    "SELECT author_id AS owner, locale, setting_name, setting_value FROM author_settings"
+                    " WHERE author_id IN :ids AND setting_name IN :names",
+                    ids=ids,
+                    names=list(_AUTHOR_SETTINGS),
+                )
+            )
+            if self._ojs._affiliations:
+                affiliations = self._read_affiliations(ask, ids)
+        for row in authors:
+            about = {"settings": settings.get(row["author_id"], {}), "affiliations": affiliations.get(row["author_id"])}
+            self._authors.setdefault(row["publication_id"], []).append(about)
+
+    def _read_affiliations(self, ask: Ask, authors: list[int]) -> dict[int, list[dict[str, Any]]]:
+        """Since 3.5 a table of their own."""
+        found = ask(
+            "SELECT a.author_affiliation_id AS id, a.author_id, a.ror FROM author_affiliations a"
+            " WHERE a.author_id IN :ids ORDER BY a.author_affiliation_id",
+            ids=authors,
+        )
+        names: dict[Any, Settings] = {}
+        if found:
+            names = _settings(
+                ask(
+                    "SELECT author_affiliation_id AS owner, locale, setting_name, setting_value"
+                    " FROM author_affiliation_settings WHERE author_affiliation_id IN :ids AND setting_name = 'name'",
+                    ids=[row["id"] for row in found],
+                )
+            )
+        result: dict[int, list[dict[str, Any]]] = {}
+        for row in found:
+            one = {"ror": row["ror"], "settings": names.get(row["id"], {})}
+            result.setdefault(row["author_id"], []).append(one)
+        return result
+
+    def _read_keywords(self, ask: Ask, publications: list[int]) -> None:
+        for row in ask(
+            "SELECT v.assoc_id, s.locale, s.setting_value FROM controlled_vocabs v"
+            " JOIN controlled_vocab_entries e ON e.controlled_vocab_id = v.controlled_vocab_id"
+            " JOIN controlled_vocab_entry_settings s ON s.controlled_vocab_entry_id = e.controlled_vocab_entry_id"
+            " WHERE v.assoc_type = :kind AND v.assoc_id IN :ids AND v.symbolic IN :names AND s.setting_name IN :words"
+            " ORDER BY v.symbolic, e.seq, e.controlled_vocab_entry_id",
+            kind=_PUBLICATION,
+            ids=publications,
+            names=list(_VOCABULARIES),
+            words=["name", *_VOCABULARIES],
+        ):
+            self._keywords.setdefault(row["assoc_id"], []).append((row["locale"] or "", row["setting_value"]))
+
+    def _read_galleys(self, ask: Ask, publications: list[int]) -> None:
+        ojs = self._ojs
+        if ojs._has_dois:
+            doi, join = "d.doi", " LEFT JOIN dois d ON d.doi_id = g.doi_id"
+        else:
+            doi = "x.setting_value"
+            join = (
+                " LEFT JOIN publication_galley_settings x ON x.galley_id = g.galley_id"
+                " AND x.setting_name = 'pub-id::doi'"
+            )
+        supplementary = "NULL"
+        if ojs._genres:
+            supplementary = "n.supplementary"
+            join += (
+                " LEFT JOIN submission_files f ON f.submission_file_id = g.submission_file_id"
+                " LEFT JOIN genres n ON n.genre_id = f.genre_id"
+            )
+        for row in ask(
+            f"SELECT g.publication_id, g.galley_id, g.label, g.locale, g.url_path, {doi} AS doi,"  # noqa: S608
+            f" {supplementary} AS supplementary FROM publication_galleys g{join} WHERE g.publication_id IN :ids"
+            " ORDER BY g.seq, g.galley_id",
+            ids=publications,
+        ):
+            self._galleys.setdefault(row["publication_id"], []).append(row)
+
+    def _read_issues(self, ask: Ask, rows: Sequence[Mapping[str, Any]]) -> None:
+        ojs = self._ojs
+        self._issues: dict[int, dict[str, Any]] = {}
+        self._contents: dict[int, list[str]] = {}
+        ids = sorted({row["issue_id"] for row in rows if row["issue_id"] is not None})
+        if ojs._servers or not ids:
+            return
+        if ojs._has_dois:
+            doi, join = "d.doi", " LEFT JOIN dois d ON d.doi_id = i.doi_id"
+        else:
+            doi = "x.setting_value"
+            join = " LEFT JOIN issue_settings x ON x.issue_id = i.issue_id AND x.setting_name = 'pub-id::doi'"
+        for row in ask(
+            "SELECT i.issue_id, i.volume, i.number, i.year, i.published, i.date_published, i.last_modified, i.url_path,"  # noqa: S608
+            f" {doi} AS doi FROM issues i{join} WHERE i.issue_id IN :ids",
+            ids=ids,
+        ):
+            self._issues[row["issue_id"]] = row
+        self._issue_settings = _settings(
+            ask(
+                "SELECT issue_id AS owner, locale, setting_name, setting_value FROM issue_settings"
+                " WHERE issue_id IN :ids AND setting_name IN ('title', 'description')",
+                ids=ids,
+            )
+        )
+        whole = sorted({row["issue_id"] for row in rows if row["kind"] == _ISSUE})
+        if whole:
+            self._read_contents(ask, whole)
+
+    def _read_contents(self, ask: Ask, issues: list[int]) -> None:
+        """The titles of what is public in these issues."""
+        join, issue, _, _ = self._ojs._issue_join()
+        for row in ask(
+            f"SELECT {issue} AS issue_id, p.publication_id, t.setting_value AS title FROM submissions s"  # noqa: S608
+            f" JOIN publications p ON p.publication_id = s.current_publication_id{join}"
+            " JOIN publication_settings t ON t.publication_id = p.publication_id AND t.setting_name = 'title'"
+            f" AND t.locale = {'p' if self._ojs._locale_of_publication else 's'}.locale"
+            f" WHERE {issue} IN :ids AND s.status = {_PUBLISHED} AND p.status = {_PUBLISHED}"
+            " ORDER BY p.seq, p.publication_id",
+            ids=issues,
+        ):
+            self._contents.setdefault(row["issue_id"], []).append(row["title"])
+
+    def document(self, row: Mapping[str, Any]) -> Document:
+        """One record."""
+        kind, publication = row["kind"], self._publications.get(row["publication_id"], {})
+        issue = self._issues.get(row["issue_id"], {})
+        primary = self._journal["primary_locale"]
+        galleys = self._galleys.get(row["publication_id"], [])
+        galley: Mapping[str, Any] = {}
+        if kind == _GALLEY:
+            galley = next((one for one in galleys if one["galley_id"] == row["object_id"]), {})
+        settings = self._settings.get(row["publication_id"], {}) if publication else {}
+        about = issue if kind == _ISSUE else publication
+        return {
+            "doi": row["doi"],
+            "id": row["object_id"],
+            "kind": kind,
+            "journal": self._journal["path"],
+            "journal_id": self._ojs._journal["id"],
+            "submission_id": row["submission_id"],
+            "issue_id": row["issue_id"],
+            "page": _path(row, publication, issue, galley, preprints=self._ojs._servers),
+            "enabled": bool(self._journal["enabled"]),
+            "submission_status": row["submission_status"],
+            "publication_status": row["publication_status"],
+            "issue_published": row["issue_published"],
+            "locale": publication.get("locale") or primary,
+            "primary_locale": primary,
+            "journal_settings": self._journal["settings"],
+            "settings": {name: value for name, value in settings.items() if name != "pub-id::doi"},
+            "issue_settings": self._issue_settings.get(row["issue_id"], {}) if issue else {},
+            "issue": {name: issue.get(name) for name in ("volume", "number", "year", "doi")},
+            "authors": self._authors.get(row["publication_id"], []),
+            "keywords": self._keywords.get(row["publication_id"], []),
+            "galley": {name: galley.get(name) for name in ("label", "locale", "supplementary")},
+            "galley_dois": [one["doi"] for one in galleys if one["doi"]],
+            "article_doi": publication.get("doi") or _only(settings.get("pub-id::doi")),
+            "contents": self._contents.get(row["object_id"], []) if kind == _ISSUE else [],
+            "date_published": crosswalk.day(about.get("date_published")),
+            "date_submitted": crosswalk.day(publication.get("date_submitted")),
+            "date_accepted": crosswalk.day(self._accepted.get(row["submission_id"])),
+            "last_modified": crosswalk.day(about.get("last_modified")),
+        }
+
+
+def _settings(rows: Sequence[Mapping[str, Any]]) -> dict[Any, dict[str, dict[str, str]]]:
+    found: dict[Any, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        if row["setting_value"] not in (None, ""):
+            by_locale = found.setdefault(row["owner"], {}).setdefault(row["setting_name"], {})
+            by_locale[row["locale"] or ""] = row["setting_value"]
+    return found
+
+
+def _only(values: Mapping[str, str] | None) -> str | None:
+    return next(iter(values.values()), None) if values else None
+
+
+def _path(
+    row: Mapping[str, Any], publication: Mapping[str, Any], issue: Mapping[str, Any], galley: Mapping[str, Any],
+    *, preprints: bool,
+) -> str | None:  # fmt: skip
+    """The page below the journal's own."""
+    if row["kind"] == _ISSUE:
+        return f"/issue/view/{issue.get('url_path') or row['object_id']}"
+    if row["kind"] is None:
+        return None
+    article = publication.get("url_path") or row["submission_id"]
+    page = f"/{'preprint' if preprints else 'article'}/view/{article}"
+    return f"{page}/{galley.get('url_path') or row['object_id']}" if row["kind"] == _GALLEY else page
+
+
+def _word(settings: Settings, name: str, *locales: str) -> str:
+    """A value in the first of these locales that has one; then in any, then without one."""
+    values = settings.get(name) or {}
+    found = next((values[locale] for locale in locales if values.get(locale)), None)
+    return found or next((values[locale] for locale in sorted(values)), "")
+
+
+def _language(locale: str) -> str | None:
+    return crosswalk.language(locale[:2]) if locale else None
+
+
+def _attributes(document: Document, *, subtitles: bool, preprints: bool) -> Attributes:
+    locale, primary = document["locale"], document["primary_locale"]
+    is_issue = document["kind"] == _ISSUE
+    journal = crosswalk.one_line(_word(document["journal_settings"], "name", locale, primary))
+    settings, issue = document["settings"], document["issue"]
+    licence = _word(settings, "licenseUrl", "", locale)
+    return {
+        "titles": _issue_titles(document, journal) if is_issue else _titles(settings, locale, subtitles=subtitles),
+        "creators": [{"name": journal, "nameType": "Organizational"}] if is_issue else [
+            _author(one, locale, primary) for one in document["authors"]
+        ],
+        "publisher": {"name": journal},
+        "publicationYear": crosswalk.year(document["date_published"]) or issue["year"],
+        "types": _types(document, preprints=preprints),
+        "subjects": _subjects(document, primary),
+        "dates": [
+            {"date": document[name], "dateType": kind}
+            for name, kind in (
+                ("date_submitted", "Submitted"), ("date_accepted", "Accepted"), ("date_published", "Issued"),
+                ("last_modified", "Updated"),
+            )
+            if document[name]
+        ],
+        "language": _language(document["galley"]["locale"] or locale),
+        "identifiers": _identifiers(document),
+        "relatedIdentifiers": _relations(document),
+        "relatedItems": [] if is_issue or preprints else [_container(document, journal)],
+        "rightsList": [{"rightsUri": licence}] if licence.startswith("http") else [],
+        "descriptions": _descriptions(document),
+    }  # fmt: skip
+
+
+def _titles(settings: Settings, locale: str, *, subtitles: bool) -> list[dict[str, Any]]:
+    titles = settings.get("title") or {}
+    order = sorted(titles, key=lambda one: (one != locale, one))
+    found: list[dict[str, Any]] = []
+    for number, one in enumerate(order):
+        prefix, subtitle = (settings.get(name, {}).get(one, "") for name in ("prefix", "subtitle"))
+        title = " ".join(filter(None, (crosswalk.one_line(prefix), crosswalk.one_line(titles[one]))))
+        if subtitles and subtitle:
+            title = f"{title}: {crosswalk.one_line(subtitle)}"
+        found.append({"title": title, "titleType": "TranslatedTitle" if number else None, "lang": _language(one)})
+    return found
+
+
+def _issue_titles(document: Document, journal: str) -> list[dict[str, Any]]:
+    issue, locale = document["issue"], document["locale"]
+    parts = (("Vol.", issue["volume"]), ("No.", issue["number"]))
+    numbers = " ".join(f"{word} {value}" for word, value in parts if value)
+    name = crosswalk.one_line(_word(document["issue_settings"], "title", locale, document["primary_locale"]))
+    words = ", ".join(filter(None, (journal, numbers + (f" ({issue['year']})" if issue["year"] else ""))))
+    return [{"title": f"{words}: {name}" if name else words, "lang": _language(locale)}]
+
+
+def _author(author: Mapping[str, Any], locale: str, primary: str) -> dict[str, Any]:
+    settings = author["settings"]
+    given = _word(settings, "givenName", locale, primary)
+    # A family name of another language does not belong to this given name.
+    named = next((one for one in (locale, primary) if (settings.get("givenName") or {}).get(one)), None)
+    families = settings.get("familyName") or {}
+    family = families.get(named or "", "") if named else _word(settings, "familyName", locale, primary)
+    if author["affiliations"] is not None:
+        affiliations = [
+            crosswalk.affiliation(_word(one["settings"], "name", locale, primary) or one["ror"], one["ror"])
+            for one in author["affiliations"]
+        ]
+    else:
+        name = _word(settings, "affiliation", locale, primary)
+        affiliations = [crosswalk.affiliation(name, _word(settings, "rorId", ""))]
+    return crosswalk.person(
+        family=family,
+        given=given,
+        kind="Personal",
+        identifiers=[crosswalk.orcid(_word(settings, "orcid", ""))],
+        affiliations=affiliations,
+    )
+
+
+def _types(document: Document, *, preprints: bool) -> dict[str, Any]:
+    if document["kind"] == _ISSUE:
+        return {"resourceTypeGeneral": "Text", "resourceType": "Journal Issue"}
+    if document["galley"]["supplementary"]:
+        return {"resourceTypeGeneral": "Dataset", "resourceType": None}
+    if preprints:
+        return {"resourceTypeGeneral": "Preprint", "resourceType": "Preprint"}
+    return {"resourceTypeGeneral": "JournalArticle", "resourceType": "Article"}
+
+
+def _subjects(document: Document, primary: str) -> list[dict[str, Any]]:
+    words = [crosswalk.one_line(word) for locale, word in document["keywords"] if locale == primary]
+    return [{"subject": word} for word in crosswalk.without_twins(words)]
+
+
+def _issn(document: Document) -> str:
+    settings = document["journal_settings"]
+    return _word(settings, "onlineIssn", "") or _word(settings, "printIssn", "")
+
+
+def _identifiers(document: Document) -> list[dict[str, Any]]:
+    numbers = [document["journal_id"], document["issue_id"]]
+    if document["kind"] != _ISSUE:
+        numbers.append(document["submission_id"])
+    if document["kind"] == _GALLEY:
+        numbers.append(f"g{document['id']}")
+    own = "-".join(str(number) for number in numbers if number is not None)
+    found = [{"identifier": own, "identifierType": "publisherId"}]
+    if issn := _issn(document):
+        found.append({"identifier": issn, "identifierType": "ISSN"})
+    return found
+
+
+def _relations(document: Document) -> list[dict[str, Any]]:
+    related = []
+    if document["kind"] == _ARTICLE:
+        related += [(doi, "HasPart") for doi in document["galley_dois"]]
+        related.append((document["issue"]["doi"], "IsPartOf"))
+    elif document["kind"] == _GALLEY:
+        related.append((document["article_doi"], "IsPartOf"))
+    return [
+        {"relatedIdentifier": doi, "relatedIdentifierType": "DOI", "relationType": relation}
+        for doi, relation in related
+        if doi
+    ]
+
+
+def _container(document: Document, journal: str) -> dict[str, Any]:
+    issue, issn = document["issue"], _issn(document)
+    pages = crosswalk.one_line(_word(document["settings"], "pages", ""))
+    first, _, last = pages.replace("\u2013", "-").partition("-")
+    return {
+        "relatedItemType": "Journal",
+        "relationType": "IsPublishedIn",
+        "titles": [{"title": journal}],
+        "relatedItemIdentifier": {"relatedItemIdentifier": issn, "relatedItemIdentifierType": "ISSN"} if issn else None,
+        "volume": None if issue["volume"] is None else str(issue["volume"]),
+        "issue": None if issue["number"] is None else str(issue["number"]),
+        "firstPage": first.strip(),
+        "lastPage": last.strip(),
+    }
+
+
+def _descriptions(document: Document) -> list[dict[str, Any]]:
+    if document["kind"] == _ISSUE:
+        contents = "\n".join(map(crosswalk.one_line, document["contents"]))
+        return [{"description": contents, "descriptionType": "TableOfContents"}] if contents else []
+    abstracts = document["settings"].get("abstract") or {}
+    order = sorted(abstracts, key=lambda one: (one != document["locale"], one))
+    return [
+        {"description": crosswalk.text_of(abstracts[one]), "descriptionType": "Abstract", "lang": _language(one)}
+        for one in order
+    ]
