@@ -88,6 +88,7 @@ def _account(settings: Settings, account: AccountSettings, store: Store, *, read
         bound: list[Finding] = []
         if all(finding.level != FAIL for finding in sampled):  # else these would fail in the same words
             yield from _attempt(account.id, "read-only", lambda: _read_only(account, platform))
+            yield from _attempt(account.id, "platform", lambda: _advice(account, platform))
             bound = _attempt(account.id, "binding", lambda: _bound(settings, account, store, platform)) if ready else []
         yield from bound
     finally:
@@ -128,6 +129,11 @@ def _read_only(account: AccountSettings, platform: Platform) -> Finding:
         words = f"the database account could write ({grants[0]}{', …' if len(grants) > 1 else ''}); syncd never does"
         return Finding(account.id, "read-only", WARN, words, "syncd db grants prints an account that cannot")
     return Finding(account.id, "read-only", OK, "our sessions cannot write, nor can the account")
+
+
+def _advice(account: AccountSettings, platform: Platform) -> list[Finding]:
+    """What the platform's preset knows: indexes worth having, and the platform's own sender."""
+    return [Finding(account.id, one.about, WARN, one.words, one.hint) for one in platform.advice()]
 
 
 def _bound(settings: Settings, account: AccountSettings, store: Store, platform: Platform) -> Finding:

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from syncd.platforms.grants import reading_grants
+from syncd.platforms.grants import reading_grants, relations
 from syncd.sandbox.server import RunningSandbox
 from tests.elsewhere import Elsewhere
 from tests.site import ATTRIBUTES, Site
@@ -128,7 +128,9 @@ def test_the_printed_account_reads_what_is_needed_and_writes_nothing(shared: str
     )  # fmt: skip
     admin = create_engine(shared)
     with admin.begin() as connection:
-        for statement in reading_grants(source, "syncd_peek").replace("CHANGE", "peek").split(";"):
+        for statement in (
+            reading_grants(source.url, relations(source), "syncd_peek").replace("CHANGE", "peek").split(";")
+        ):
             if statement.strip():
                 connection.execute(text(statement))
     admin.dispose()

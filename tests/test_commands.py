@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_init_writes_a_configuration_from_the_columns_of_a_view(site: Site, tmp_
     path = tmp_path / "new.toml"
     made = syncd("init", "--url", site.platform_url, "--view", "records", "--output", path)
     assert made.returncode == 0, made.stderr
-    assert "are ignored: internal" in path.read_text()
+    assert "left out: internal" in path.read_text()
     filled = path.read_text().replace("CHANGE.REPOSITORY", "DATACITE.DEMO").replace("CHANGE@", "team@")
     filled = filled.replace('host = "test"', f'host = "{site.sandbox.address}"')
     path.write_text(filled.replace("sqlite:///syncd-state.db", f"sqlite:///{tmp_path}/new-state.db"))
@@ -145,6 +146,22 @@ def test_init_writes_a_configuration_from_the_columns_of_a_view(site: Site, tmp_
     # The first pass looks once whether DataCite holds something of this account already.
     assert [request["method"] for request in site.requests] == ["GET", "PUT"]
     assert syncd("init", "--output", path).returncode == 2  # never over an existing file
+
+
+def test_init_on_a_raw_table_says_what_is_missing_and_selects_nothing_that_is_ignored(
+    site: Site, tmp_path: Path
+) -> None:
+    site.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, handle TEXT, titles TEXT, updated_at TEXT, secret TEXT)")
+    path = tmp_path / "raw.toml"
+
+    assert syncd("init", "--url", site.platform_url, "--view", "item", "--output", path).returncode == 0
+
+    text = path.read_text()
+    tomllib.loads(text)
+    assert "left out: handle, secret" in text
+    assert "no column is called so: creators, publisher, publication_year, types" in text
+    assert "updated_at AS modified" in text
+    assert "secret," not in text.split("all =")[1]
 
 
 def test_the_first_signal_lets_requests_finish_and_the_exit_code_says_so(config: Path, site: Site) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from syncd.cli.options import config_option, load
+from syncd.platforms import open_platform
 from syncd.platforms.grants import reading_grants
 from syncd.store import Store, schema
 
@@ -45,5 +46,9 @@ def grants(ctx: click.Context, config_path: Path | None, role: str) -> None:
     """
     settings = load(ctx, config_path)
     for account in settings.accounts:
-        click.echo(f"-- {account.id}")
-        click.echo(reading_grants(account.source, role))
+        platform = open_platform(account)
+        try:
+            click.echo(f"-- {account.id}")
+            click.echo(reading_grants(account.source.url, platform.relations(), role))
+        finally:
+            platform.close()

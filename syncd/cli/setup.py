@@ -1,34 +1,37 @@
 """``syncd init`` and ``check-config``: from nothing to a configuration that holds."""
 
-import json
 from pathlib import Path
 
 import click
 
+from syncd.cli.drafts import configuration, preset_configuration
 from syncd.cli.options import config_option, load
 from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError, UsageError
-from syncd.model import MANAGED_ATTRIBUTES
-
-_UNDERSTOOD = ("record_key", "doi", "status", "url", "modified")
 
 
 @click.command()
-@click.option("--platform", type=click.Choice(["sql"]), default="sql", show_default=True)
+@click.option("--platform", default="auto", show_default=True, help="ckan, dspace, inveniordm, ojs, sql, or one's own.")
 @click.option("--url", help="The platform's database, e.g. postgresql://reader@/repository; looked at, not written.")
-@click.option("--view", help="A table or view with one row per record: its columns are written into the queries.")
+@click.option("--site", help="The address of the repository's pages, e.g. https://repository.example.org")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="A choice of the platform's preset.")
+@click.option("--view", help="For sql: a table or view with one row per record; its columns are written into queries.")
 @click.option("--output", type=click.Path(path_type=Path), default="syncd.toml", show_default=True)
-def init(platform: str, url: str | None, view: str | None, output: Path) -> None:
+def init(
+    platform: str, url: str | None, site: str | None, options: tuple[str, ...], view: str | None, output: Path
+) -> None:
     """Write a commented configuration from a database.
 
-    Example: syncd init --platform sql --url sqlite:////srv/repository.db --view datacite_records
+    Example: syncd init --url postgresql://reader@/repository --site https://repository.example.org
     """
     if output.exists():
         raise UsageError(f"{output} exists already", hint="choose another place with --output")
     if view and not url:
         raise UsageError("--view needs --url", hint="say in which database the view is")
-    columns = _columns(url, view) if url and view else None
-    text = _configuration(platform, url, view, columns, _statuses(url, view) if columns and "status" in columns else [])
+    if platform == "sql" or view or not url:
+        text = _of_a_view(url, view)
+    else:
+        text = _of_a_preset(platform, url, site, dict(_pair(one) for one in options))
     try:
         output.write_text(text, encoding="utf-8")
         output.chmod(0o600)
@@ -39,6 +42,35 @@ def init(platform: str, url: str | None, view: str | None, output: Path) -> None
         click.echo(f"  syncd {command} -c {output}")
 
 
+def _pair(option: str) -> tuple[str, str]:
+    name, equals, value = option.partition("=")
+    if not equals:
+        raise UsageError(f"--option {option}: NAME=VALUE is meant")
+    return name, value
+
+
+def _of_a_preset(platform: str, url: str, site: str | None, options: dict[str, str]) -> str:
+    """What was found is told, and written."""
+    from syncd.platforms import opener, openers
+    from syncd.platforms.survey import detect, survey
+
+    found = detect(openers(), url, options) if platform == "auto" else survey(opener(platform), url, options)
+    states = ", ".join(f"{count:,} {state}" for state, count in sorted(found.states.items())) or "none"
+    part = "" if found.looked_at == found.records else f" (of the first {found.looked_at:,})"
+    prefixes = ", ".join(f"{prefix} ({count:,})" for prefix, count in found.prefixes.most_common())
+    click.echo(f"{found.title}: {found.records:,} DOIs; {states}{part}; prefixes: {prefixes or 'none'}")
+    if found.problem:
+        click.echo(f"cannot be sent, for example: {found.problem}")
+    for one in found.advice:
+        click.echo(f"{one.about}: {one.words}\n  → {one.hint}")
+    return preset_configuration(found, url, site, options)
+
+
+def _of_a_view(url: str | None, view: str | None) -> str:
+    columns = _columns(url, view) if url and view else None
+    return configuration(url, view, columns, _statuses(url, view) if columns and "status" in columns else [])
+
+
 @click.command("check-config")
 @config_option
 @click.pass_context
@@ -47,12 +79,19 @@ def check_config(ctx: click.Context, config_path: Path | None) -> None:
 
     Example: syncd check-config -c /etc/syncd/syncd.toml
     """
+    from syncd.platforms import check_options
+    from syncd.platforms.desired import Finish
     from syncd.platforms.mapping import mapper
 
     settings = load(ctx, config_path, calm=True)
     mistakes = []
     for account in settings.accounts:
-        for check in (account.secret, lambda one=account: mapper(one.source.mapping)):
+        for check in (
+            account.secret,
+            lambda one=account: mapper(one.source.mapping),
+            lambda one=account: Finish(one.source),
+            lambda one=account: check_options(one),
+        ):
             try:
                 check()
             except ConfigurationError as error:
@@ -67,7 +106,13 @@ def check_config(ctx: click.Context, config_path: Path | None) -> None:
 
 def _unfilled(account: AccountSettings) -> list[str]:
     source = account.source
-    values = {"id": account.id, "all": source.all, "one": source.one, "changed": source.changed}
+    values = {
+        "id": account.id,
+        "landing_page": source.landing_page,
+        "all": source.all,
+        "one": source.one,
+        "changed": source.changed,
+    }
     return [f"{account.id} {name}" for name, value in values.items() if "CHANGE" in value]
 
 
@@ -103,103 +148,3 @@ def _statuses(url: str | None, view: str | None) -> list[str]:
     finally:
         engine.dispose()
     return sorted(status_word(value) for value in found)
-
-
-def _states(statuses: list[str]) -> str:
-    guesses = {"published": "findable", "public": "findable", "draft": "draft", "withdrawn": "registered"}
-    words = statuses or ["published", "draft", "withdrawn"]
-    lines = [f'{json.dumps(word, ensure_ascii=False)} = "{guesses.get(word.lower(), "none")}"' for word in words]
-    note = "" if statuses else "   # CHANGE: your own words"
-    return "\n".join(
-        line + (note or ("" if word.lower() in guesses else "   # CHANGE?"))
-        for line, word in zip(lines, words, strict=True)
-    )
-
-
-def _configuration(
-    platform: str, url: str | None, view: str | None, columns: list[str] | None, statuses: list[str]
-) -> str:
-    source = view or "datacite_records  -- CHANGE: your table or view, one row per record"
-    found = (
-        columns
-        if columns is not None
-        else [*_UNDERSTOOD, "titles", "creators", "publisher", "publication_year", "types"]
-    )
-    names = {column.replace("_", "").lower() for column in found}
-    key = "record_key" if "record_key" in found else f"{_first_key(found)} AS record_key"
-    others = [column for column in found if column not in ("record_key", _first_key(found))]
-    missing = [name for name in ("doi", "status") if name not in names]
-    select = ",\n       ".join([key, *others, *(f"CHANGE AS {name}" for name in missing)])
-    ignored = sorted(column for column in others if not _meant(column))
-    note = (
-        f"# These columns are not named like DataCite attributes and are ignored: {', '.join(ignored)}\n"
-        if ignored
-        else ""
-    )
-    modified = "modified" if "modified" in names else "CHANGE_modified"
-    return f"""\
-# syncd: keeps DataCite true. Every setting can also come from the environment, e.g. SYNCD_DATACITE__HOST.
-
-[state]
-# syncd's own tables: SQLite (one host) or PostgreSQL (several processes and hosts).
-url = "sqlite:///syncd-state.db"
-
-[datacite]
-# "test" until you trust it, then "production"; or the address of `syncd sandbox`.
-host = "test"
-contact = "CHANGE@example.org"          # DataCite writes here if something is wrong
-
-[[accounts]]
-id = "CHANGE.REPOSITORY"                # your DataCite repository account
-password_file = "/etc/syncd/password"   # CHANGE; readable by syncd's user only
-prefixes = ["10.5072"]                  # CHANGE
-# domains = "*.example.org"             # as at DataCite, if your account is limited to some hosts
-
-[accounts.source]
-platform = {json.dumps(platform)}
-url = {json.dumps(url or "postgresql://reader@/repository")}
-# The landing page, when no column `url` holds it; {{column}} stands for a column of the query.
-# landing_page = "https://repository.example.org/{{record_key}}"
-
-{note}# One row per record: record_key and doi, status, modified, and columns named like DataCite attributes
-# (titles, creators, publicationYear or publication_year, …), as JSON or as plain text.
-all = \"\"\"
-SELECT {select}
-  FROM {source}
-\"\"\"
-one = \"\"\"
-SELECT * FROM (
-SELECT {select}
-  FROM {source}
-) AS record WHERE record.record_key = :key
-\"\"\"
-# The quick look between two full scans; leave it out if no column tells when a record changed.
-changed = \"\"\"
-SELECT * FROM (
-SELECT {select}
-  FROM {source}
-) AS record WHERE record.{modified} >= :since
-\"\"\"
-
-# What a record's status means: findable, registered (withdrawn), draft, or none (no DOI at DataCite).
-# A status that is not here is never published; it is reported.
-[accounts.source.states]
-{_states(statuses)}
-"""  # noqa: S608 - a file for the operator to read and change
-
-
-def _first_key(columns: list[str]) -> str:
-    for name in ("record_key", "id", "uuid", "key"):
-        if name in columns:
-            return name
-    return columns[0]
-
-
-def _meant(column: str) -> bool:
-    bare = column.replace("_", "").lower()
-    known = {name.lower() for name in MANAGED_ATTRIBUTES} | {
-        "resourcetype",
-        "resourcetypegeneral",
-        "alternateidentifiers",
-    }
-    return bare in known or column in _UNDERSTOOD

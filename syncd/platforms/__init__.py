@@ -19,7 +19,7 @@ from syncd.platforms.advice import Advice
 from syncd.platforms.preset import Opener, PresetPlatform, options_of
 from syncd.platforms.sql import SqlPlatform
 
-__all__ = ["Platform", "check_options", "known", "open_platform"]
+__all__ = ["Platform", "check_options", "known", "open_platform", "opener", "openers"]
 
 _ENTRY_POINTS = "syncd.platforms"
 _PRESETS = {"ckan": "CKAN", "dspace": "DSPACE", "inveniordm": "INVENIORDM", "ojs": "OJS"}
@@ -90,7 +90,7 @@ def open_platform(account: AccountSettings, clock: Clock | None = None) -> Platf
     clock = clock or SystemClock()
     if account.source.platform == "sql":
         return SqlPlatform(account, clock)
-    return PresetPlatform(account, clock, _opener(account.source.platform))
+    return PresetPlatform(account, clock, opener(account.source.platform))
 
 
 def check_options(account: AccountSettings) -> None:
@@ -100,7 +100,13 @@ def check_options(account: AccountSettings) -> None:
         ConfigurationError: They are not.
     """
     if account.source.platform != "sql":
-        options_of(_opener(account.source.platform), account)
+        options_of(opener(account.source.platform), account)
+
+
+def openers() -> list[Opener]:
+    """The presets, an operator's own ones first."""
+    own = [opener(one.name) for one in entry_points(group=_ENTRY_POINTS)]
+    return [*own, *map(opener, _PRESETS)]
 
 
 def known() -> list[str]:
@@ -108,10 +114,15 @@ def known() -> list[str]:
     return sorted(["sql", *_PRESETS, *(one.name for one in entry_points(group=_ENTRY_POINTS))])
 
 
-def _opener(name: str) -> Opener:
+def opener(name: str) -> Opener:
+    """How a platform's database is opened.
+
+    Raises:
+        ConfigurationError: There is no such platform.
+    """
     if name in _PRESETS:
-        opener: Opener = getattr(import_module(f"syncd.platforms.{name}"), _PRESETS[name])
-        return opener
+        own: Opener = getattr(import_module(f"syncd.platforms.{name}"), _PRESETS[name])
+        return own
     found = next(iter(entry_points(group=_ENTRY_POINTS, name=name)), None)
     if found is None:
         near = difflib.get_close_matches(name, known(), 1)
