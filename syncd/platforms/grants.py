@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
 from syncd.config import SourceSettings
@@ -55,5 +55,5 @@ def reading_grants(address: str, names: Sequence[str], role: str) -> str:
 
 def _quoted(name: str) -> str:
     """A name as PostgreSQL takes it, though it may be a word of SQL, as CKAN's table ``group`` is."""
-    quote = PGDialect().identifier_preparer.quote
+    quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
     return ".".join(quote(part) for part in name.split("."))

@@ -51,11 +51,11 @@ class InvenioRdm:
     key = int
 
     def __init__(self, ask: Ask, options: InvenioRdmOptions, account: AccountSettings) -> None:
-        if ask.dialect != "postgresql":
-            raise ConfigurationError("InvenioRDM is read on PostgreSQL only", hint='or platform = "sql" on a view')
         columns = ask.columns("rdm_records_metadata")
         if "deletion_status" not in columns or not ask.columns("pidstore_pid"):
             raise ConfigurationError("this is no database of InvenioRDM 12 or later", hint="see source.url")
+        if ask.dialect != "postgresql":
+            raise ConfigurationError("InvenioRDM is read on PostgreSQL only", hint='or platform = "sql" on a view')
         self._options = options
         page = urlsplit(account.source.landing_page)
         self._site = f"{page.scheme}://{page.netloc}"

@@ -47,10 +47,12 @@ _minutes = itertools.count()
 class Ckan:
     """Makes datasets and edits them as CKAN's actions do, timestamps included."""
 
-    def __init__(self, site: Installation, version: str) -> None:
+    def __init__(self, site: Installation, version: str, *, empty: bool = True) -> None:
+        """Args: ``empty``: the database has no tables yet."""
         self.site = site
         self.version = version
-        site.script(VERSIONS[version])
+        if empty:
+            site.script(VERSIONS[version])
         site.insert("group", id="org-1", name="uni", title="Example University", type="organization", state="active",
                     is_organization=True)  # fmt: skip
 

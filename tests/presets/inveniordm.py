@@ -116,9 +116,11 @@ def identifier(*parts: object) -> uuid.UUID:
 class InvenioRdm:
     """Makes records and edits them as the services do, timestamps included."""
 
-    def __init__(self, site: Installation, version: str) -> None:
+    def __init__(self, site: Installation, version: str, *, empty: bool = True) -> None:
+        """Args: ``empty``: the database has no tables yet."""
         self.site = site
-        site.script(SCHEMA.format(moment=MOMENTS[version]))
+        if empty:
+            site.script(SCHEMA.format(moment=MOMENTS[version]))
         for (kind, pid_type), terms in TERMS.items():
             site.insert("vocabularies_types", id=kind, pid_type=pid_type)
             for term in terms:
