@@ -24,16 +24,19 @@ CREATE TABLE resource (id text PRIMARY KEY, url text NOT NULL, format text, desc
     package_id text NOT NULL DEFAULT '' REFERENCES package (id), metadata_modified timestamp);
 CREATE TABLE package_relationship (id text PRIMARY KEY, subject_package_id text REFERENCES package (id),
     object_package_id text REFERENCES package (id), type text, comment text, state text);
+"""
+DOI = """
 CREATE TABLE doi (identifier text PRIMARY KEY,
     package_id text NOT NULL UNIQUE REFERENCES package (id) ON DELETE CASCADE ON UPDATE CASCADE, published timestamp)
 """
 VERSIONS = {
     "2.11": COMMON
+    + DOI
     + """;
 CREATE TABLE package_extra (id text PRIMARY KEY, key text, value text, state text,
     package_id text REFERENCES package (id))
 """,
-    "2.12": COMMON + "; ALTER TABLE package ADD COLUMN extras jsonb",
+    "2.12": COMMON + DOI + "; ALTER TABLE package ADD COLUMN extras jsonb",
 }
 CREATED = "2023-04-05 06:07:08.123456"
 MODIFIED = "2024-05-06 07:08:09.654321"
