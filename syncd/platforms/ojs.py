@@ -15,17 +15,15 @@ from syncd.errors import ConfigurationError
 from syncd.model import Attributes, Problem, State
 from syncd.platforms import crosswalk
 from syncd.platforms.advice import Advice
+from syncd.platforms.ojs_mapping import ARTICLE, GALLEY, ISSUE, Settings, attributes
 from syncd.platforms.preset import Ask, Document, Options
 
 _PUBLISHED = 3
-_ARTICLE, _ISSUE, _GALLEY = "article", "issue", "galley"
 _PUBLICATION_SETTINGS = ("title", "prefix", "subtitle", "abstract", "licenseUrl", "pages", "issueId")
 _AUTHOR_SETTINGS = ("givenName", "familyName", "preferredPublicName", "affiliation", "orcid", "rorId")
 _JOURNAL_SETTINGS = ("name", "onlineIssn", "printIssn")
 _VOCABULARIES = ("submissionKeyword", "submissionSubject")
 _PUBLICATION = 1048588
-Settings = dict[str, dict[str, str]]
-"""Values of one object: by name, then by locale; "" where there is none."""
 
 
 class OjsOptions(Options):
@@ -122,7 +120,7 @@ class Ojs:
         join, issue, published, changed = self._issue_join()
         doi, settings = self._doi_of("p", "publication_settings", "publication_id")
         return f"""
-            SELECT {self._key(_ARTICLE, "s.submission_id")}{doi}, '{_ARTICLE}' AS kind, s.submission_id AS object_id,
+            SELECT {self._key(ARTICLE, "s.submission_id")}{doi}, '{ARTICLE}' AS kind, s.submission_id AS object_id,
                    s.submission_id, p.publication_id, {issue} AS issue_id, s.status AS submission_status,
                    p.status AS publication_status, {published} AS issue_published,
                    GREATEST(s.last_modified, COALESCE(p.last_modified, s.last_modified),
@@ -135,7 +133,7 @@ class Ojs:
         join, issue, published, changed = self._issue_join()
         doi, settings = self._doi_of("g", "publication_galley_settings", "galley_id")
         return f"""
-            SELECT {self._key(_GALLEY, "g.galley_id")}{doi}, '{_GALLEY}' AS kind, g.galley_id AS object_id,
+            SELECT {self._key(GALLEY, "g.galley_id")}{doi}, '{GALLEY}' AS kind, g.galley_id AS object_id,
                    s.submission_id, p.publication_id, {issue} AS issue_id, s.status AS submission_status,
                    p.status AS publication_status, {published} AS issue_published,
                    GREATEST(s.last_modified, COALESCE(p.last_modified, s.last_modified),
@@ -148,7 +146,7 @@ class Ojs:
     def _issues(self) -> str:
         doi, settings = self._doi_of("i", "issue_settings", "issue_id")
         return f"""
-            SELECT {self._key(_ISSUE, "i.issue_id")}{doi}, '{_ISSUE}' AS kind, i.issue_id AS object_id,
+            SELECT {self._key(ISSUE, "i.issue_id")}{doi}, '{ISSUE}' AS kind, i.issue_id AS object_id,
                    NULL AS submission_id, NULL AS publication_id, i.issue_id, NULL AS submission_status,
                    NULL AS publication_status, i.published AS issue_published, i.last_modified AS modified
               FROM issues i{settings} WHERE i.journal_id = {self._journal["id"]}
@@ -188,7 +186,7 @@ class Ojs:
         """Public is a published submission's published current publication; an issue by its own word."""
         if document["kind"] is None:
             return State.NONE  # nothing refers to this DOI any more
-        if document["kind"] == _ISSUE:
+        if document["kind"] == ISSUE:
             public = bool(document["issue_published"])
         else:
             public = document["submission_status"] == document["publication_status"] == _PUBLISHED
@@ -199,7 +197,7 @@ class Ojs:
 
     def attributes(self, document: Document) -> Attributes:
         """The rules of the datacite plugin."""
-        return _attributes(document, subtitles=self._options.subtitles, preprints=self._servers)
+        return attributes(document, subtitles=self._options.subtitles, preprints=self._servers)
 
     def template(self, site: str) -> str:
         """Below the address that the configuration file of OJS has as base_url, with index.php if the site uses it."""
@@ -387,7 +385,7 @@ class _Page:
                 ids=ids,
             )
         )
-        whole = sorted({row["issue_id"] for row in rows if row["kind"] == _ISSUE})
+        whole = sorted({row["issue_id"] for row in rows if row["kind"] == ISSUE})
         if whole:
             self._read_contents(ask, whole)
 
@@ -412,10 +410,10 @@ class _Page:
         primary = self._journal["primary_locale"]
         galleys = self._galleys.get(row["publication_id"], [])
         galley: Mapping[str, Any] = {}
-        if kind == _GALLEY:
+        if kind == GALLEY:
             galley = next((one for one in galleys if one["galley_id"] == row["object_id"]), {})
         settings = self._settings.get(row["publication_id"], {}) if publication else {}
-        about = issue if kind == _ISSUE else publication
+        about = issue if kind == ISSUE else publication
         return {
             "doi": row["doi"],
             "id": row["object_id"],
@@ -440,7 +438,7 @@ class _Page:
             "galley": {name: galley.get(name) for name in ("label", "locale", "supplementary")},
             "galley_dois": [one["doi"] for one in galleys if one["doi"]],
             "article_doi": publication.get("doi") or _only(settings.get("pub-id::doi")),
-            "contents": self._contents.get(row["object_id"], []) if kind == _ISSUE else [],
+            "contents": self._contents.get(row["object_id"], []) if kind == ISSUE else [],
             "date_published": crosswalk.day(about.get("date_published")),
             "date_submitted": crosswalk.day(publication.get("date_submitted")),
             "date_accepted": crosswalk.day(self._accepted.get(row["submission_id"])),
@@ -466,174 +464,10 @@ def _path(
     *, preprints: bool,
 ) -> str | None:  # fmt: skip
     """The page below the journal's own."""
-    if row["kind"] == _ISSUE:
+    if row["kind"] == ISSUE:
         return f"/issue/view/{issue.get('url_path') or row['object_id']}"
     if row["kind"] is None:
         return None
     article = publication.get("url_path") or row["submission_id"]
     page = f"/{'preprint' if preprints else 'article'}/view/{article}"
-    return f"{page}/{galley.get('url_path') or row['object_id']}" if row["kind"] == _GALLEY else page
-
-
-def _word(settings: Settings, name: str, *locales: str) -> str:
-    """A value in the first of these locales that has one; then in any, then without one."""
-    values = settings.get(name) or {}
-    found = next((values[locale] for locale in locales if values.get(locale)), None)
-    return found or next((values[locale] for locale in sorted(values)), "")
-
-
-def _language(locale: str) -> str | None:
-    return crosswalk.language(locale[:2]) if locale else None
-
-
-def _attributes(document: Document, *, subtitles: bool, preprints: bool) -> Attributes:
-    locale, primary = document["locale"], document["primary_locale"]
-    is_issue = document["kind"] == _ISSUE
-    journal = crosswalk.one_line(_word(document["journal_settings"], "name", locale, primary))
-    settings, issue = document["settings"], document["issue"]
-    licence = _word(settings, "licenseUrl", "", locale)
-    return {
-        "titles": _issue_titles(document, journal) if is_issue else _titles(settings, locale, subtitles=subtitles),
-        "creators": [{"name": journal, "nameType": "Organizational"}] if is_issue else [
-            _author(one, locale, primary) for one in document["authors"]
-        ],
-        "publisher": {"name": journal},
-        "publicationYear": crosswalk.year(document["date_published"]) or issue["year"],
-        "types": _types(document, preprints=preprints),
-        "subjects": _subjects(document, primary),
-        "dates": [
-            {"date": document[name], "dateType": kind}
-            for name, kind in (
-                ("date_submitted", "Submitted"), ("date_accepted", "Accepted"), ("date_published", "Issued"),
-                ("last_modified", "Updated"),
-            )
-            if document[name]
-        ],
-        "language": _language(document["galley"]["locale"] or locale),
-        "identifiers": _identifiers(document),
-        "relatedIdentifiers": _relations(document),
-        "relatedItems": [] if is_issue or preprints else [_container(document, journal)],
-        "rightsList": [{"rightsUri": licence}] if licence.startswith("http") else [],
-        "descriptions": _descriptions(document),
-    }  # fmt: skip
-
-
-def _titles(settings: Settings, locale: str, *, subtitles: bool) -> list[dict[str, Any]]:
-    titles = settings.get("title") or {}
-    order = sorted(titles, key=lambda one: (one != locale, one))
-    found: list[dict[str, Any]] = []
-    for number, one in enumerate(order):
-        prefix, subtitle = (settings.get(name, {}).get(one, "") for name in ("prefix", "subtitle"))
-        title = " ".join(filter(None, (crosswalk.one_line(prefix), crosswalk.one_line(titles[one]))))
-        if subtitles and subtitle:
-            title = f"{title}: {crosswalk.one_line(subtitle)}"
-        found.append({"title": title, "titleType": "TranslatedTitle" if number else None, "lang": _language(one)})
-    return found
-
-
-def _issue_titles(document: Document, journal: str) -> list[dict[str, Any]]:
-    issue, locale = document["issue"], document["locale"]
-    parts = (("Vol.", issue["volume"]), ("No.", issue["number"]))
-    numbers = " ".join(f"{word} {value}" for word, value in parts if value)
-    name = crosswalk.one_line(_word(document["issue_settings"], "title", locale, document["primary_locale"]))
-    words = ", ".join(filter(None, (journal, numbers + (f" ({issue['year']})" if issue["year"] else ""))))
-    return [{"title": f"{words}: {name}" if name else words, "lang": _language(locale)}]
-
-
-def _author(author: Mapping[str, Any], locale: str, primary: str) -> dict[str, Any]:
-    settings = author["settings"]
-    given = _word(settings, "givenName", locale, primary)
-    # A family name of another language does not belong to this given name.
-    named = next((one for one in (locale, primary) if (settings.get("givenName") or {}).get(one)), None)
-    families = settings.get("familyName") or {}
-    family = families.get(named or "", "") if named else _word(settings, "familyName", locale, primary)
-    if author["affiliations"] is not None:
-        affiliations = [
-            crosswalk.affiliation(_word(one["settings"], "name", locale, primary) or one["ror"], one["ror"])
-            for one in author["affiliations"]
-        ]
-    else:
-        name = _word(settings, "affiliation", locale, primary)
-        affiliations = [crosswalk.affiliation(name, _word(settings, "rorId", ""))]
-    return crosswalk.person(
-        family=family,
-        given=given,
-        kind="Personal",
-        identifiers=[crosswalk.orcid(_word(settings, "orcid", ""))],
-        affiliations=affiliations,
-    )
-
-
-def _types(document: Document, *, preprints: bool) -> dict[str, Any]:
-    if document["kind"] == _ISSUE:
-        return {"resourceTypeGeneral": "Text", "resourceType": "Journal Issue"}
-    if document["galley"]["supplementary"]:
-        return {"resourceTypeGeneral": "Dataset", "resourceType": None}
-    if preprints:
-        return {"resourceTypeGeneral": "Preprint", "resourceType": "Preprint"}
-    return {"resourceTypeGeneral": "JournalArticle", "resourceType": "Article"}
-
-
-def _subjects(document: Document, primary: str) -> list[dict[str, Any]]:
-    words = [crosswalk.one_line(word) for locale, word in document["keywords"] if locale == primary]
-    return [{"subject": word} for word in crosswalk.without_twins(words)]
-
-
-def _issn(document: Document) -> str:
-    settings = document["journal_settings"]
-    return _word(settings, "onlineIssn", "") or _word(settings, "printIssn", "")
-
-
-def _identifiers(document: Document) -> list[dict[str, Any]]:
-    numbers = [document["journal_id"], document["issue_id"]]
-    if document["kind"] != _ISSUE:
-        numbers.append(document["submission_id"])
-    if document["kind"] == _GALLEY:
-        numbers.append(f"g{document['id']}")
-    own = "-".join(str(number) for number in numbers if number is not None)
-    found = [{"identifier": own, "identifierType": "publisherId"}]
-    if issn := _issn(document):
-        found.append({"identifier": issn, "identifierType": "ISSN"})
-    return found
-
-
-def _relations(document: Document) -> list[dict[str, Any]]:
-    related = []
-    if document["kind"] == _ARTICLE:
-        related += [(doi, "HasPart") for doi in document["galley_dois"]]
-        related.append((document["issue"]["doi"], "IsPartOf"))
-    elif document["kind"] == _GALLEY:
-        related.append((document["article_doi"], "IsPartOf"))
-    return [
-        {"relatedIdentifier": doi, "relatedIdentifierType": "DOI", "relationType": relation}
-        for doi, relation in related
-        if doi
-    ]
-
-
-def _container(document: Document, journal: str) -> dict[str, Any]:
-    issue, issn = document["issue"], _issn(document)
-    pages = crosswalk.one_line(_word(document["settings"], "pages", ""))
-    first, _, last = pages.replace("\u2013", "-").partition("-")
-    return {
-        "relatedItemType": "Journal",
-        "relationType": "IsPublishedIn",
-        "titles": [{"title": journal}],
-        "relatedItemIdentifier": {"relatedItemIdentifier": issn, "relatedItemIdentifierType": "ISSN"} if issn else None,
-        "volume": None if issue["volume"] is None else str(issue["volume"]),
-        "issue": None if issue["number"] is None else str(issue["number"]),
-        "firstPage": first.strip(),
-        "lastPage": last.strip(),
-    }
-
-
-def _descriptions(document: Document) -> list[dict[str, Any]]:
-    if document["kind"] == _ISSUE:
-        contents = "\n".join(map(crosswalk.one_line, document["contents"]))
-        return [{"description": contents, "descriptionType": "TableOfContents"}] if contents else []
-    abstracts = document["settings"].get("abstract") or {}
-    order = sorted(abstracts, key=lambda one: (one != document["locale"], one))
-    return [
-        {"description": crosswalk.text_of(abstracts[one]), "descriptionType": "Abstract", "lang": _language(one)}
-        for one in order
-    ]
+    return f"{page}/{galley.get('url_path') or row['object_id']}" if row["kind"] == GALLEY else page
