@@ -53,8 +53,8 @@ FILL: dict[str, tuple[Any, str, list[str], list[str]]] = {
         "INSERT INTO rdm_records_metadata (id, json, version_id, created, updated, deletion_status, index, parent_id)"
         " SELECT md5('r' || n)::uuid, jsonb_build_object('id', 'r' || n,"
         " 'access', jsonb_build_object('record', 'public'), 'pids', jsonb_build_object('doi',"
-        f" jsonb_build_object('identifier', '{PREFIX}/r' || n, 'provider', 'datacite')), 'metadata', CAST(:json AS jsonb)),"
-        " 1, now(), now(), 'P', 1, md5('p' || n)::uuid FROM generate_series(1, {n}) n",
+        f" jsonb_build_object('identifier', '{PREFIX}/r' || n, 'provider', 'datacite')),"
+        " 'metadata', CAST(:json AS jsonb)), 1, now(), now(), 'P', 1, md5('p' || n)::uuid FROM generate_series(1, {n}) n",
         "INSERT INTO pidstore_pid (pid_type, pid_value, pid_provider, status, object_type, object_uuid, created,"
         " updated)"
         f" SELECT 'doi', '{PREFIX}/r' || n, 'datacite', 'R', 'rec', md5('r' || n)::uuid, now(), now()"
