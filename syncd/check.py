@@ -10,8 +10,9 @@ from syncd.cycle import opened
 from syncd.datacite.validation import owned
 from syncd.errors import ExitCode, SyncdError
 from syncd.inquiry import Inquiry
-from syncd.model import Problem
+from syncd.model import Desired, Problem
 from syncd.platforms import Platform
+from syncd.platforms.crosswalk import orcid_adds_up
 from syncd.store import Store, schema
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -115,12 +116,28 @@ def _sample(account: AccountSettings, platform: Platform) -> Finding:
         hint = "check the query `all`; a pass over nothing would stop"
         return Finding(account.id, "platform", WARN, "reachable, but it gives no record", hint)
     words = f"reachable; of the first {len(rows)} records {len(with_doi)} have a DOI"
+    wrong = [orcid for row in with_doi for orcid in _wrong_orcids(platform.map(row))]
+    if wrong:
+        # DataCite takes them, and nobody's ORCID record ever shows the work.
+        words += f"; {len(wrong)} ORCID iDs in them cannot be right, e.g. {wrong[0]}"
     if foreign:
         words += f", {foreign} of them under none of {', '.join(account.prefixes)}"
     if problems:
         words += f"; {len(problems)} cannot be mapped, e.g. {problems[0]}"
         return Finding(account.id, "platform", WARN, words, "syncd plan names them all")
-    return Finding(account.id, "platform", WARN if foreign == len(with_doi) else OK, words)
+    return Finding(account.id, "platform", WARN if wrong or foreign == len(with_doi) else OK, words)
+
+
+def _wrong_orcids(mapped: Desired | Problem) -> list[str]:
+    people = [] if isinstance(mapped, Problem) else [
+        person for name in ("creators", "contributors") for person in mapped.attributes.get(name, ())
+    ]  # fmt: skip
+    return [
+        str(one.get("nameIdentifier"))
+        for person in people
+        for one in person.get("nameIdentifiers", ())
+        if one.get("nameIdentifierScheme") == "ORCID" and not orcid_adds_up(one.get("nameIdentifier"))
+    ]
 
 
 def _read_only(account: AccountSettings, platform: Platform) -> Finding:

@@ -54,7 +54,8 @@ FILL: dict[str, tuple[Any, str, list[str], list[str]]] = {
         " SELECT md5('r' || n)::uuid, jsonb_build_object('id', 'r' || n,"
         " 'access', jsonb_build_object('record', 'public'), 'pids', jsonb_build_object('doi',"
         f" jsonb_build_object('identifier', '{PREFIX}/r' || n, 'provider', 'datacite')),"
-        " 'metadata', CAST(:json AS jsonb)), 1, now(), now(), 'P', 1, md5('p' || n)::uuid FROM generate_series(1, {n}) n",
+        " 'metadata', CAST(:json AS jsonb)), 1, now(), now(), 'P', 1, md5('p' || n)::uuid"
+        " FROM generate_series(1, {n}) n",
         "INSERT INTO pidstore_pid (pid_type, pid_value, pid_provider, status, object_type, object_uuid, created,"
         " updated)"
         f" SELECT 'doi', '{PREFIX}/r' || n, 'datacite', 'R', 'rec', md5('r' || n)::uuid, now(), now()"

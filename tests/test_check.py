@@ -162,3 +162,20 @@ def test_the_grants_are_printed_for_every_account(site: Site) -> None:
     )
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "-- DATACITE.DEMO")
     assert "SQLite has no accounts" in done.stdout
+
+
+def test_an_orcid_id_that_cannot_be_right_is_remarked(site: Site) -> None:
+    right, wrong = "0000-0002-1825-0097", "0000-0002-1825-0098"
+    site.add(1, creators=[{"name": "Roe, Jo", "orcid": right}, {"name": "Doe, Jane", "orcid": wrong}])
+    site.sync()
+
+    done = subprocess.run(
+        [sys.executable, "-m", "syncd", "-c", str(site.path), "check", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    (finding,) = [one for one in json.loads(done.stdout) if one["name"] == "platform"]
+    assert finding["level"] == "warn"
+    assert f"1 ORCID iDs in them cannot be right, e.g. {wrong}" in finding["words"]

@@ -93,6 +93,18 @@ def orcid(text: Any) -> dict[str, str] | None:
     }
 
 
+def orcid_adds_up(text: Any) -> bool:
+    """Whether the last character of an ORCID iD is the one that the others ask for (ISO 7064, MOD 11-2)."""
+    found = _ORCID.search(str(text or ""))
+    if found is None:
+        return False
+    digits = found[1].replace("-", "").upper()
+    total = 0
+    for digit in digits[:-1]:
+        total = (total + int(digit)) * 2
+    return digits[-1] == "0123456789X"[(12 - total % 11) % 11]
+
+
 def affiliation(name: Any, ror: Any = None) -> dict[str, str] | None:
     """An affiliation, with its ROR id where it has one."""
     result = {"name": one_line(name)}
