@@ -18,6 +18,7 @@ from syncd import backfill
 from syncd.backfill import Progress, choose, work_off
 from syncd.cycle import prepare, scan, send
 from syncd.store import schema
+from tests.elsewhere import Elsewhere
 from tests.simulation.play import silence
 from tests.simulation.process import Killed, Process, shared_connection
 from tests.simulation.story import PREFIX, Story, folder_in_memory, one_engine_for_each_place
@@ -74,6 +75,10 @@ class Mass(Story):
             f" SELECT i, '{PREFIX}/r' || i, 'published', 'https://example.org/' || i, ?, '2026-01-01 10:00:00' FROM n",
             (self.count, metadata),
         )
+        there = Elsewhere(self.sandbox)
+        for number in range(1, self.count + 1):
+            title = [{"title": "As it was"}]
+            there.write(f"{PREFIX}/r{number}", {**ATTRIBUTES, "titles": title, "url": f"https://example.org/{number}"})
 
     def process(self, name: str) -> Process:
         made = Seldom(name, self.machine, self.settings, self.network, self.chance, whole=False)
@@ -210,6 +215,8 @@ def test_a_backfill_uses_the_rate_and_daily_changes_overtake_it(tmp_path: Path) 
     waits = sorted(result.waits)
     assert waits[int(0.95 * len(waits))] <= POLL + 10.0
     assert set(result.times_sent.values()) == {1}
+    # One request for each DOI, and one for each edit that did not come before its DOI's turn.
+    assert count < len(result.arrivals) <= count + len(result.waits)
     (end,) = result.ends
     begin = end - result.seconds
     steady = [(at, left) for at, left in result.estimates if begin + 300.0 <= at <= end - 600.0]
