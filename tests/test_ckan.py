@@ -172,3 +172,53 @@ def test_a_doi_may_come_from_an_extra_where_ckanext_doi_is_not_installed(portal:
 
     assert state(portal, "own-1") == "findable"
     assert portal.site.store.reading.sum(portal.site.account).wanted == 1
+
+
+def test_an_embargo_that_is_no_day_is_reported_and_publishes_nothing(portal: Ckan) -> None:
+    portal.site.more = '[accounts.source.options]\nembargo_extra = "embargo_until"\n'
+    portal.dataset("odd", 1, extras={"embargo_until": "31.12.2999"})
+    portal.dataset("over", 1, extras={"embargo_until": "2020-01-01T00:00:00"})
+    portal.site.adopt()
+    portal.site.sync()
+
+    assert (state(portal, "odd-1"), state(portal, "over-1")) == ("none", "findable")
+    (failed,) = portal.site.store.reading.failures(portal.site.account)
+    assert failed.cause == "status_unknown"
+
+
+def test_texts_that_look_like_json_stay_texts_and_places_take_any_form(portal: Ckan) -> None:
+    portal.site.more = (
+        '[accounts.source.options.extras]\nversion = "release"\ngeoLocations = "spatial"\nsubjects = "topic"\n'
+    )
+    forms = {
+        "text": "Berlin",
+        "feature": '{"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}}',
+        "broken": '{"type": "Polygon", "coordinates": [[]]}',
+    }
+    for name, spatial in forms.items():
+        portal.dataset(name, 1, extras={"release": "1.10", "topic": "2020", "spatial": spatial})
+    found = portal.site.documents()
+
+    assert {found[f"10.5072/{name}-1"]["attributes"]["version"] for name in forms} == {"1.10"}
+    assert found["10.5072/text-1"]["attributes"]["subjects"] == [{"subject": "2020"}]
+    places = {name: found[f"10.5072/{name}-1"]["attributes"].get("geoLocations") for name in forms}
+    assert places == {
+        "text": [{"geoLocationPlace": "Berlin"}],
+        "feature": [{"geoLocationPoint": {"pointLongitude": 1, "pointLatitude": 2}}],
+        "broken": None,
+    }
+
+
+def test_blank_texts_are_no_values_and_leave_room_for_defaults(portal: Ckan) -> None:
+    portal.dataset("blank", 1, author=" ", maintainer="<br>", notes="<img src='x'>", owner_org=None)
+    found = portal.site.documents()["10.5072/blank-1"]["attributes"]
+
+    assert found["publisher"] == {"name": "The portal"}
+    assert not {"contributors", "descriptions", "creators"} & set(found)
+
+
+def test_addresses_in_the_notes_survive(portal: Ckan) -> None:
+    portal.dataset("links", 1, notes="See <https://example.org/x>, write to <me@example.org>.")
+    (description,) = portal.site.documents()["10.5072/links-1"]["attributes"]["descriptions"]
+
+    assert description["description"] == "See https://example.org/x, write to me@example.org."

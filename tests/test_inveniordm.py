@@ -179,3 +179,82 @@ def test_a_discarded_drafts_doi_is_forgotten_and_costs_nothing(portal: InvenioRd
     portal.site.sync()
 
     assert portal.site.requests == before
+
+
+def test_what_nobody_expects_in_a_record_stops_no_other_record(portal: InvenioRdm) -> None:
+    portal.record("fine")
+    portal.record("lists", metadata={**METADATA, "creators": [None, *METADATA["creators"]], "dates": ["2020"],
+                  "funding": [None], "additional_titles": ["x"]})  # fmt: skip
+    portal.record("persons", metadata={**METADATA, "creators": [{"person_or_org": 5}]})
+    portal.site.execute(
+        "UPDATE rdm_records_metadata SET json = json || '{\"access\": 7}' WHERE id = :id",
+        id=portal.record("access"),
+    )
+    portal.site.adopt()
+
+    report = portal.site.sync()
+
+    assert report.scan.records == 4
+    assert (state(portal, "fine"), state(portal, "lists")) == ("findable", "findable")
+    assert (state(portal, "persons"), state(portal, "access")) == ("none", "none")
+    assert {one.cause for one in portal.site.store.reading.failures(portal.site.account)} <= {
+        "mapping_failed", "metadata_invalid"}  # fmt: skip
+
+
+def test_an_older_version_that_is_deleted_leaves_its_concept_at_the_next_look(known: InvenioRdm) -> None:
+    known.site.execute(
+        "UPDATE rdm_records_metadata SET deletion_status = 'D' WHERE id = :id", id=identifier("record", "version-1")
+    )
+    edit(known.site, "rdm_records_metadata", identifier("record", "version-1"))
+    before = known.site.requests
+
+    known.site.sync(full=False, outline=False)
+
+    assert known.site.written(before) == {f"{PREFIX}/version-1", f"{PREFIX}/concept"}
+    relations = known.site.documents()[f"{PREFIX}/concept"]["attributes"]["relatedIdentifiers"]
+    assert [one["relatedIdentifier"] for one in relations] == [f"{PREFIX}/version-2"]
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_an_index_on_the_parents_changes_how_versions_are_gathered_and_nothing_else(
+    known: InvenioRdm, indexed: bool
+) -> None:
+    if indexed:
+        known.site.execute("CREATE INDEX ON rdm_records_metadata (parent_id, id)")
+    with known.site.platform() as platform:
+        assert ("LATERAL" in platform.preset.outline) is indexed
+    before = known.site.requests
+
+    known.site.sync()
+
+    assert known.site.requests == before
+
+
+def test_a_restricted_draft_is_never_sent_and_a_public_one_only_where_drafts_are_wanted(portal: InvenioRdm) -> None:
+    portal.site.more = '[accounts.source.options]\ndrafts = "draft"\n'
+    portal.draft("open")
+    portal.draft("closed")
+    portal.site.execute(
+        'UPDATE rdm_drafts_metadata SET json = json || \'{"access": {"record": "restricted"}}\' WHERE id = :id',
+        id=identifier("record", "closed"),
+    )
+    portal.site.adopt()
+    portal.site.sync()
+
+    assert (state(portal, "open"), state(portal, "closed")) == ("draft", "none")
+
+
+def test_a_default_publisher_fills_a_record_without_one(portal: InvenioRdm) -> None:
+    portal.site.more = '[accounts.source.defaults]\npublisher = { name = "The house" }\n'
+    portal.record("bare", metadata={name: value for name, value in METADATA.items() if name != "publisher"})
+
+    assert portal.site.documents()[f"{PREFIX}/bare"]["attributes"]["publisher"] == {"name": "The house"}
+
+
+def test_a_resource_type_without_a_term_is_named_and_not_guessed(portal: InvenioRdm) -> None:
+    portal.record("odd", metadata={**METADATA, "resource_type": {"id": "nonsense"}})
+    portal.site.adopt()
+    portal.site.sync()
+
+    (failed,) = portal.site.store.reading.failures(portal.site.account)
+    assert "'nonsense' is in no vocabulary" in failed.examples[0][1]

@@ -5,8 +5,10 @@ outline sees them. A dataset that is private, a draft or deleted is never sent, 
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -15,10 +17,14 @@ from syncd.errors import ConfigurationError
 from syncd.model import MANAGED_ATTRIBUTES, Attributes, Problem, State
 from syncd.platforms import crosswalk
 from syncd.platforms.advice import Advice
-from syncd.platforms.desired import filled, placeholders
+from syncd.platforms.desired import placeholders
+from syncd.platforms.mapping import is_empty
 from syncd.platforms.preset import Ask, Document, Options
 
+_DAY = re.compile(r"^\d{4}-\d\d-\d\d(\D|$)")
+_AUTOLINK = re.compile(r"<((?:https?|ftp)://[^\s<>]+|[^\s<>@]+@[^\s<>@]+)>")
 _REGISTER = "http://www.opendefinition.org/licenses/"
+_OGL = "https://www.nationalarchives.gov.uk/doc/open-government-licence/version/3/"
 _LICENCES = {
     "odc-pddl": ("Open Data Commons Public Domain Dedication and License (PDDL)", f"{_REGISTER}odc-pddl"),
     "odc-odbl": ("Open Data Commons Open Database License (ODbL)", f"{_REGISTER}odc-odbl"),
@@ -27,7 +33,7 @@ _LICENCES = {
     "cc-by": ("Creative Commons Attribution", f"{_REGISTER}cc-by"),
     "cc-by-sa": ("Creative Commons Attribution Share-Alike", f"{_REGISTER}cc-by-sa"),
     "gfdl": ("GNU Free Documentation License", f"{_REGISTER}gfdl"),
-    "uk-ogl": ("UK Open Government Licence (OGL)", "http://reference.data.gov.uk/id/open-government-licence"),
+    "uk-ogl": ("UK Open Government Licence (OGL)", _OGL),
     "cc-nc": ("Creative Commons Non-Commercial (Any)", "http://creativecommons.org/licenses/by-nc/2.0/"),
     "other-open": ("Other (Open)", None),
     "other-pd": ("Other (Public Domain)", None),
@@ -43,7 +49,6 @@ class CkanOptions(Options):
 
     doi_extra: str = Field(default="", pattern=r"^[\w.-]*$", description="the extra with the DOI, without ckanext-doi")
     embargo_extra: str = Field(default="", pattern=r"^[\w.-]*$", description="the extra with the day of release")
-    unpublished: State = Field(default=State.NONE, description="what a dataset that was never public is: none or draft")
     extras: dict[str, str | dict[str, Any]] = Field(default_factory=dict, description="attributes from extras")
 
     @field_validator("extras")
@@ -54,14 +59,6 @@ class CkanOptions(Options):
             msg = f"no DataCite attributes: {', '.join(unknown)}"
             raise ValueError(msg)
         return extras
-
-    @field_validator("unpublished")
-    @classmethod
-    def _never_public(cls, state: State) -> State:
-        if state.public:
-            msg = "none or draft"
-            raise ValueError(msg)
-        return state
 
 
 class Ckan:
@@ -82,7 +79,8 @@ class Ckan:
                 "this CKAN has no table doi", hint="install ckanext-doi, or name the extra with the DOI: doi_extra"
             )
         page = account.source.landing_page
-        self._page = page if placeholders(page) else self.template(page.rstrip("/"))
+        parts = urlsplit(page)
+        self._site = f"{parts.scheme}://{parts.netloc}" if placeholders(page) else page.rstrip("/")
         self.title = f"CKAN {'2.12 or later' if self._extras_in_package else '2.10 or 2.11'}"
         extras = () if self._extras_in_package else ("package_extra",)
         doi = ("doi",) if self._plugin else ()
@@ -99,7 +97,7 @@ class Ckan:
         return f"""
             SELECT p.id AS record_key, {doi} AS doi, p.metadata_modified AS modified, p.state, p.private, p.owner_org,
                    g.title AS organisation, {published} AS published, {embargo} AS embargo,
-                   CASE WHEN {embargo} > CAST(CURRENT_DATE AS VARCHAR(10)) THEN 1 ELSE 0 END AS embargoed
+                   left({embargo}, 10) > to_char(CURRENT_DATE, 'YYYY-MM-DD') AS embargoed
               FROM {source} LEFT JOIN "group" g ON g.id = p.owner_org{only}
         """  # noqa: S608 - the names of extras are checked words
 
@@ -172,6 +170,7 @@ class Ckan:
             "license_id": package["license_id"],
             "state": row["state"],
             "private": bool(row["private"]),
+            "embargo": row["embargo"],
             "embargoed": bool(row["embargoed"]),
             "organisation": row["organisation"],
             "created": crosswalk.day(package["metadata_created"]),
@@ -187,20 +186,27 @@ class Ckan:
         state = document["state"]
         if state not in ("active", "draft", "deleted"):
             return Problem("status_unknown", f"package.state is {state!r}; known are 'active', 'deleted', 'draft'")
+        if document["embargo"] and not _DAY.match(document["embargo"]):
+            name = self._options.embargo_extra
+            return Problem("status_unknown", f"the extra {name} is {document['embargo']!r}, and no day like 2030-12-31")
         if state == "active" and not document["private"] and not document["embargoed"]:
             return State.FINDABLE
-        return State.NONE if document["published"] or state == "deleted" else self._options.unpublished
+        return State.NONE  # it may have been public: then it is hidden, and nothing of it is sent
 
     def attributes(self, document: Document) -> Attributes:
         """As ckanext-doi maps it, with the organisation as publisher, and extras over it."""
+        author, maintainer = (crosswalk.one_line(document[name]) for name in ("author", "maintainer"))
+        notes = crosswalk.text_of(_AUTOLINK.sub(r"\1", document["notes"] or ""))
         found: Attributes = {
             "titles": [{"title": crosswalk.one_line(document["title"] or document["name"])}],
-            "creators": [{"name": crosswalk.one_line(document["author"])}],
-            "contributors": [
-                {"name": crosswalk.one_line(document[name]), "contributorType": kind}
-                for name, kind in (("author", "Researcher"), ("maintainer", "DataManager"))
-                if document[name]
-            ],
+            "creators": [{"name": author}],
+            "contributors": crosswalk.complete(
+                [
+                    {"name": author, "contributorType": "Researcher"},
+                    {"name": maintainer, "contributorType": "DataManager"},
+                ],
+                "name",
+            ),
             "publisher": {"name": crosswalk.one_line(document["organisation"])},
             "publicationYear": crosswalk.year(document["created"]),
             "types": {"resourceTypeGeneral": "Dataset", "resourceType": document["type"]},
@@ -210,21 +216,16 @@ class Ckan:
                 for name, kind in (("created", "Created"), ("modified", "Updated"), ("published", "Issued"))
                 if document[name]
             ],
-            "identifiers": [{"identifier": filled(self._page, document), "identifierType": "URL"}],
+            "identifiers": [{"identifier": f"{self._site}/dataset/{document['id']}", "identifierType": "URL"}],
             "sizes": _sizes(document["resources"]),
             "formats": crosswalk.without_twins(one["format"] for one in document["resources"]),
             "version": document["version"],
             "rightsList": _rights(document["license_id"]),
-            "descriptions": [{"description": crosswalk.text_of(document["notes"]), "descriptionType": "Other"}],
+            "descriptions": [{"description": notes, "descriptionType": "Other"}] if notes else [],
         }
-        if not document["author"]:
-            del found["creators"]
-        for name in ("publisher", "descriptions"):
-            if not document["organisation" if name == "publisher" else "notes"]:
-                del found[name]
         for name, source in self._options.extras.items():
             value = _from_extra(name, source, document["extras"])
-            if value not in (None, "", [], {}):
+            if not is_empty(value):
                 found[name] = value
         return found
 
@@ -308,7 +309,10 @@ def _source_of(source: str | Mapping[str, Any]) -> tuple[str, list[str], Mapping
 
 def _from_extra(name: str, source: str | Mapping[str, Any], extras: Mapping[str, Any]) -> Any:
     key, way, members = _source_of(source)
-    value = _along(_decoded(extras.get(key)), way)
+    raw = extras.get(key)
+    # "1.10" and "1984" are text; only what looks like JSON, or is to be gone into, is decoded.
+    is_json = bool(way or members) or str(raw or "").lstrip().startswith(("[", "{"))
+    value = _along(_decoded(raw), way) if is_json else raw
     if members:
         listed = value if isinstance(value, list) else [value]
         value = [
@@ -320,9 +324,10 @@ def _from_extra(name: str, source: str | Mapping[str, Any], extras: Mapping[str,
 
 
 def _place(value: Any) -> Any:
-    """GeoJSON is translated; what already has DataCite's words stays."""
-    is_geojson = isinstance(value, Mapping) and "coordinates" in value
-    return crosswalk.places(value) if is_geojson else value
+    """GeoJSON is translated, text is a place's name, and what already has DataCite's words stays."""
+    if isinstance(value, Mapping):
+        return crosswalk.places(value) if "type" in value else value
+    return {"geoLocationPlace": crosswalk.one_line(value)} if value else None
 
 
 def _along(value: Any, way: Sequence[str]) -> Any:

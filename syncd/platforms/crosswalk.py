@@ -105,6 +105,11 @@ def orcid_adds_up(text: Any) -> bool:
     return digits[-1] == "0123456789X"[(12 - total % 11) % 11]
 
 
+def is_ror(text: Any) -> bool:
+    """Whether a text is a ROR id."""
+    return bool(_ROR.fullmatch(str(text or "").removeprefix("https://ror.org/")))
+
+
 def affiliation(name: Any, ror: Any = None) -> dict[str, str] | None:
     """An affiliation, with its ROR id where it has one."""
     result = {"name": one_line(name)}
@@ -150,6 +155,11 @@ def family_first(name: Any) -> dict[str, Any]:
     return {"name": whole, "nameType": "Personal", "familyName": parts[1].strip(), "givenName": parts[2].strip()}
 
 
+def complete(entries: Iterable[dict[str, Any]], needed: str) -> list[dict[str, Any]]:
+    """The entries that have what DataCite needs of them; a type alone is none."""
+    return [one for one in entries if one.get(needed)]
+
+
 def without_twins(entries: Iterable[Any]) -> list[Any]:
     """Each entry once, in order."""
     found: list[Any] = []
@@ -161,12 +171,14 @@ def without_twins(entries: Iterable[Any]) -> list[Any]:
 
 def places(geometry: Any, name: Any = None) -> dict[str, Any] | None:
     """A geoLocation from GeoJSON, whose coordinates are longitude, then latitude; None for what has no such form."""
+    if isinstance(geometry, Mapping) and geometry.get("type") == "Feature":
+        geometry = geometry.get("geometry")
     kind = geometry.get("type") if isinstance(geometry, Mapping) else None
     coordinates = geometry.get("coordinates") if isinstance(geometry, Mapping) else None
     result: dict[str, Any] = {"geoLocationPlace": one_line(name)} if name else {}
     if kind == "Point" and isinstance(coordinates, list) and _is_point(coordinates):
         result["geoLocationPoint"] = _point(coordinates)
-    elif kind == "Polygon" and isinstance(coordinates, list) and coordinates and all(map(_is_point, coordinates[0])):
+    elif kind == "Polygon" and isinstance(coordinates, list) and _is_ring(coordinates):
         ring = coordinates[0]
         box = _box(ring)
         if box is not None:
@@ -182,6 +194,12 @@ def _is_point(value: Any) -> bool:
         and len(value) >= 2
         and all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in value[:2])
     )
+
+
+def _is_ring(coordinates: Any) -> bool:
+    """Whether the outer ring of a polygon is one; holes are of no use to DataCite."""
+    ring = coordinates[0] if isinstance(coordinates, list) and coordinates else None
+    return isinstance(ring, list) and len(ring) >= 3 and all(map(_is_point, ring))
 
 
 def _point(pair: list[float]) -> dict[str, float]:

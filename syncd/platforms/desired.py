@@ -52,7 +52,7 @@ class Finish:
         if not result.get("url") and source.landing_page:
             result["url"] = filled(source.landing_page, values)
         for name, value in source.defaults.items():
-            if result.get(name) in (None, "", [], {}):
+            if mapping.is_empty(result.get(name)):
                 result[name] = value
         if isinstance(source.override, dict):
             result |= source.override

@@ -43,8 +43,12 @@ class DSpaceOptions(Options):
     fields: list[str] = Field(
         default=["dc.identifier.doi", "dc.identifier.uri"], description="the metadata fields with DOIs"
     )
-    in_progress: State = Field(default=State.NONE, description="what a submission in progress is: none or draft")
-    withdrawn: State = Field(default=State.REGISTERED, description="what a withdrawn item is")
+    in_progress: Literal[State.NONE, State.DRAFT] = Field(
+        default=State.NONE, description="what a submission in progress is"
+    )
+    withdrawn: Literal[State.REGISTERED, State.FINDABLE] = Field(
+        default=State.REGISTERED, description="what a withdrawn item is"
+    )
     unqueued: Literal["leave", "findable"] = Field(default="leave", description="archived, but DSpace's filter said no")
     not_public: Literal["findable", "registered"] = Field(
         default="findable", description="what an item is that anonymous readers cannot find or read"

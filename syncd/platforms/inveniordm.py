@@ -7,7 +7,7 @@ metadata of its newest public version.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -27,11 +27,19 @@ _OWN_TABLES = {"affiliations": "affiliation_metadata", "funders": "funder_metada
 _KEPT_OF_TERMS = ("title", "props", "name", "identifiers", "subject", "scheme", "number")
 
 
+_LISTS = (
+    "creators", "contributors", "additional_titles", "additional_descriptions", "dates", "subjects", "rights",
+    "related_identifiers", "funding", "identifiers", "languages",
+)  # fmt: skip
+
+
 class InvenioRdmOptions(Options):
     """What an InvenioRDM site may choose."""
 
     concepts: bool = Field(default=True, description="whether DOIs of concepts (all versions) are minded")
-    drafts: State = Field(default=State.NONE, description="what an unpublished draft with a DOI is: none or draft")
+    drafts: Literal[State.NONE, State.DRAFT] = Field(
+        default=State.NONE, description="what an unpublished draft with a DOI is"
+    )
 
 
 class InvenioRdm:
@@ -59,10 +67,21 @@ class InvenioRdm:
             "rdm_versions_state", "rdm_parents_community", "communities_metadata", "vocabularies_types", *self._tables,
         )  # fmt: skip
         concepts = "" if options.concepts else " AND c.id IS NULL"
+        draft_updated = draft_columns = drafts = ""
+        if options.drafts is not State.NONE:
+            draft_updated, draft_columns = ", w.updated", ", w.version_id AS draft_version"
+            drafts = " LEFT JOIN rdm_drafts_metadata w ON w.id = d.object_uuid AND r.id IS NULL"
+        # A concept depends on all its versions. Without an index they are gathered once for each page.
+        narrow = "max(updated) AS updated, sum(version_id) AS revisions, count(*) AS number FROM rdm_records_metadata"
+        if _indexed(ask, "parent_id"):
+            versions = f"LEFT JOIN LATERAL (SELECT {narrow} x WHERE x.parent_id = c.id) f ON c.id IS NOT NULL"
+        else:
+            versions = f"LEFT JOIN (SELECT parent_id, {narrow} GROUP BY parent_id) f ON f.parent_id = c.id"
         # The kind of PID is compared first: pidstore_pid holds several of other kinds for each record.
         self.outline = f"""
             SELECT d.id AS record_key, d.pid_value AS doi,
-                   GREATEST(r.updated, p.updated, c.updated, n.updated) AS modified, d.object_uuid,
+                   GREATEST(r.updated, p.updated, c.updated, n.updated, f.updated{draft_updated}) AS modified,
+                   d.object_uuid, f.updated AS versions_updated, f.revisions, f.number{draft_columns},
                    r.id AS record, r.version_id, r.deletion_status, r.parent_id, c.id AS concept,
                    p.version_id AS parent_version, c.version_id AS concept_version, v.latest_id,
                    n.version_id AS newest_version, n.deletion_status AS newest_deletion
@@ -72,13 +91,16 @@ class InvenioRdm:
               LEFT JOIN rdm_parents_metadata c ON c.id = d.object_uuid
               LEFT JOIN rdm_versions_state v ON v.parent_id = c.id
               LEFT JOIN rdm_records_metadata n ON n.id = v.latest_id
-             WHERE d.pid_type = 'doi' AND COALESCE(d.pid_provider, '') <> 'external'{concepts}
+              {versions}{drafts}
+             WHERE d.pid_type = 'doi' AND COALESCE(d.pid_provider, 'datacite') = 'datacite'{concepts}
         """  # noqa: S608 - words of ours
 
     def mark(self, ask: Ask) -> str:
         """The newest edit of any vocabulary."""
-        parts = " UNION ALL ".join(f"SELECT max(updated) AS at, count(*) AS n FROM {table}" for table in self._tables)  # noqa: S608
-        return str([(row["at"], row["n"]) for row in ask(parts)]) if parts else ""
+        tables = [*self._tables, "communities_metadata"]
+        parts = (f"SELECT '{table}' AS name, max(updated) AS at, count(*) AS n FROM {table}" for table in tables)  # noqa: S608
+        rows = ask(" UNION ALL ".join(parts))  # in any order
+        return str(sorted((row["name"], str(row["at"]), row["n"]) for row in rows))
 
     def documents(self, ask: Ask, rows: Sequence[Mapping[str, Any]]) -> list[Document]:
         """Records with parents, versions, communities and the terms that they use."""
@@ -89,7 +111,8 @@ class InvenioRdm:
         parents = self._jsons(ask, "rdm_parents_metadata", (row["concept"] or row["parent_id"] for row in rows))
         communities = self._communities(ask, list(parents))
         contents = {
-            row["record_key"]: records.get(shown[row["record_key"]]) or drafts.get(row["object_uuid"]) for row in rows
+            row["record_key"]: _sound(records.get(shown[row["record_key"]]) or drafts.get(row["object_uuid"]))
+            for row in rows
         }
         terms = self._terms(ask, [one for one in contents.values() if one])
         return [
@@ -189,14 +212,12 @@ class InvenioRdm:
             "doi": row["doi"],
             "recid": (parent if is_concept else content).get("id"),
             "kind": "concept" if is_concept else "record" if row["record"] is not None else "draft",
-            "ours": own.get("provider") != "external" and doi_name(str(own.get("identifier") or "")) == doi_name(
-                str(row["doi"])
-            ),
+            "ours": own.get("provider") in (None, "datacite") and _same_doi(own.get("identifier"), row["doi"]),
             "deleted": (_PUBLISHED if is_concept else row["deletion_status"]) in _DELETED,
             "there": bool(metadata),
             "access": (content.get("access") or {}).get("record"),
             "metadata": metadata,
-            "pids": {scheme: pid.get("identifier") for scheme, pid in pids.items()},
+            "pids": {scheme: pid.get("identifier") for scheme, pid in pids.items() if isinstance(pid, Mapping)},
             "concept_doi": None if is_concept else concept.get("identifier"),
             "versions": [
                 one["doi"] for one in versions
@@ -210,9 +231,9 @@ class InvenioRdm:
         """Public is a published record whose metadata everybody may read; a concept follows its newest version."""
         if not document["there"] or document["deleted"] or not document["ours"]:
             return State.NONE
-        if document["kind"] == "draft":
-            return self._options.drafts
         access = document["access"]
+        if document["kind"] == "draft":
+            return self._options.drafts if access in (None, "public") else State.NONE
         if access == "public":
             return State.FINDABLE
         if access == "restricted":
@@ -230,12 +251,7 @@ class InvenioRdm:
     def advice(self, ask: Ask) -> Iterator[Advice]:
         """The indexes for quick looks and for concepts; and the platform's own sender."""
         for column, reason in (("updated", "every quick look"), ("parent_id", "every page with a concept's DOI")):
-            indexed = ask(
-                "SELECT 1 FROM pg_indexes WHERE schemaname = current_schema() AND"
-                " tablename = 'rdm_records_metadata' AND indexdef LIKE '%(' || :column || '%'",
-                column=column,
-            )
-            if not indexed:
+            if not _indexed(ask, column):
                 yield Advice(
                     "index",
                     f"rdm_records_metadata.{column} has no index, so {reason} reads the whole table",
@@ -271,7 +287,8 @@ _VERSIONS = """
 """
 _COMMUNITIES = """
     SELECT m.record_id AS parent_id, c.slug FROM rdm_parents_community m
-      JOIN communities_metadata c ON c.id = m.community_id WHERE m.record_id IN :ids ORDER BY c.slug
+      JOIN communities_metadata c ON c.id = m.community_id
+     WHERE m.record_id IN :ids AND c.deletion_status = 'P' ORDER BY c.slug
 """
 _TERMS = """
     SELECT t.id AS kind, p.pid_value AS id, m.json FROM pidstore_pid p
@@ -284,6 +301,20 @@ _TERMS_BY_THEMSELVES = """
 """
 
 
+def _indexed(ask: Ask, column: str) -> bool:
+    return bool(
+        ask(
+            "SELECT 1 FROM pg_indexes WHERE schemaname = current_schema() AND tablename = 'rdm_records_metadata'"
+            " AND indexdef LIKE '%(' || :column || '%'",
+            column=column,
+        )
+    )
+
+
+def _same_doi(one: Any, other: Any) -> bool:
+    return doi_name(str(one or "")) == doi_name(str(other))
+
+
 def _decoded(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
@@ -294,6 +325,18 @@ def _newest(row: Mapping[str, Any], versions: Sequence[Mapping[str, Any]]) -> An
         return row["record"]
     public = [one["id"] for one in versions if one["deletion_status"] == _PUBLISHED]
     return row["latest_id"] if row["latest_id"] in public else public[-1] if public else None
+
+
+def _sound(content: Any) -> dict[str, Any]:
+    """A record whose lists hold objects only, whatever an import left in them."""
+    if not isinstance(content, Mapping):
+        return {}
+    metadata = content.get("metadata")
+    known = {**metadata} if isinstance(metadata, Mapping) else {}
+    for name in _LISTS:
+        values = known.get(name)
+        known[name] = [one for one in values if isinstance(one, Mapping)] if isinstance(values, list) else []
+    return {**content, "metadata": known if isinstance(metadata, Mapping) and metadata else {}}
 
 
 def _used(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from syncd.model import Attributes
 from syncd.platforms import crosswalk
+from syncd.platforms.mapping import MappingError
 from syncd.platforms.preset import Document
 
 _IDENTIFIERS = {
@@ -12,6 +13,7 @@ _IDENTIFIERS = {
     "doi": "DOI", "ean13": "EAN13", "eissn": "EISSN", "grid": "GRID", "handle": "Handle", "igsn": "IGSN",
     "isbn": "ISBN", "isni": "ISNI", "issn": "ISSN", "istc": "ISTC", "lissn": "LISSN", "lsid": "LSID", "pmid": "PMID",
     "purl": "PURL", "upc": "UPC", "url": "URL", "urn": "URN", "w3id": "w3id", "other": "Other",
+    "wikidata": "Other", "geonames": "Other", "cstr": "CSTR", "rrid": "RRID",
 }  # fmt: skip
 _RELATED = frozenset(_IDENTIFIERS.values()) - {"Crossref Funder ID", "GRID", "ISNI", "Other"}
 _PERSONS = {"orcid": "ORCID", "isni": "ISNI", "gnd": "GND", "ror": "ROR"}
@@ -46,20 +48,20 @@ def attributes(document: Document, site: str) -> Attributes:
     metadata, terms = document["metadata"], _Terms(document["terms"])
     return {
         "titles": _texts(metadata, "title", terms, one_line=True),
-        "creators": [_person(one, terms) for one in metadata.get("creators") or ()],
+        "creators": [_person(one, terms) for one in metadata["creators"]],
         "contributors": [
             {
                 **_person(one, terms),
                 "contributorType": terms.datacite("contributorsroles", one.get("role")) or "Other",
             }
-            for one in metadata.get("contributors") or ()
+            for one in metadata["contributors"]
         ],
         "publisher": {"name": crosswalk.one_line(metadata.get("publisher"))},
         "publicationYear": crosswalk.year(metadata.get("publication_date")),
         "types": _types(metadata.get("resource_type"), terms),
-        "subjects": [_subject(one, terms) for one in metadata.get("subjects") or ()],
+        "subjects": crosswalk.complete([_subject(one, terms) for one in metadata["subjects"]], "subject"),
         "dates": _dates(metadata, terms),
-        "language": next((one.get("id") for one in metadata.get("languages") or ()), None),
+        "language": next((one.get("id") for one in metadata["languages"]), None),
         "identifiers": _identifiers(document, site),
         "relatedIdentifiers": _relations(document, terms, site),
         "sizes": metadata.get("sizes"),
@@ -72,7 +74,7 @@ def attributes(document: Document, site: str) -> Attributes:
             for one in (metadata.get("locations") or {}).get("features") or ()
             if (place := crosswalk.places(one.get("geometry"), one.get("place")))
         ],
-        "fundingReferences": [_funding(one, terms) for one in metadata.get("funding") or ()],
+        "fundingReferences": crosswalk.complete([_funding(one, terms) for one in metadata["funding"]], "funderName"),
     }
 
 
@@ -80,17 +82,17 @@ def _identifiers(document: Document, site: str) -> list[dict[str, Any]]:
     found = [{"identifier": f"{site}/records/{document['recid']}", "identifierType": "URL"}]
     for scheme, identifier in document["pids"].items():
         if scheme != "doi":
-            found.append({"identifier": identifier, "identifierType": _IDENTIFIERS.get(scheme, scheme)})
-    for one in document["metadata"].get("identifiers") or ():
-        kind = _IDENTIFIERS.get(one.get("scheme"), one.get("scheme"))
+            found.append({"identifier": str(identifier or ""), "identifierType": _IDENTIFIERS.get(scheme, scheme)})
+    for one in document["metadata"]["identifiers"]:
+        kind = _IDENTIFIERS.get(one.get("scheme"), one.get("scheme")) or "Other"
         if kind != "DOI":
-            found.append({"identifier": one.get("identifier"), "identifierType": kind})
-    return found
+            found.append({"identifier": str(one.get("identifier") or ""), "identifierType": kind})
+    return crosswalk.complete(found, "identifier")
 
 
 def _relations(document: Document, terms: _Terms, site: str) -> list[dict[str, Any]]:
     found = []
-    for one in document["metadata"].get("related_identifiers") or ():
+    for one in document["metadata"]["related_identifiers"]:
         kind = _IDENTIFIERS.get(one.get("scheme"))
         relation = terms.datacite("relationtypes", one.get("relation_type"))
         if kind in _RELATED and relation:
@@ -126,7 +128,7 @@ def _texts(
     """The main title or description, and the additional ones."""
     clean = crosswalk.one_line if one_line else crosswalk.text_of
     found = [{name: clean(metadata.get(name)), f"{name}Type": usual}] if metadata.get(name) else []
-    for one in metadata.get(f"additional_{name}s") or ():
+    for one in metadata[f"additional_{name}s"]:
         kind = terms.datacite(f"{name}types", one.get("type"))
         language = crosswalk.language((one.get("lang") or {}).get("id"))
         found.append({name: clean(one.get(name)), f"{name}Type": kind or (usual and "Other"), "lang": language})
@@ -174,6 +176,8 @@ def _affiliation(one: Mapping[str, Any], terms: _Terms) -> dict[str, Any] | None
 
 def _types(linked: Any, terms: _Terms) -> dict[str, Any]:
     props = terms.props("resourcetypes", linked)
+    if linked and not props:
+        raise MappingError(f"the resource type {linked.get('id')!r} is in no vocabulary")
     return {
         "resourceTypeGeneral": props.get("datacite_general") or "Other", "resourceType": props.get("datacite_type")
     }  # fmt: skip
@@ -196,14 +200,14 @@ def _dates(metadata: Mapping[str, Any], terms: _Terms) -> list[dict[str, Any]]:
             "date": one.get("date"), "dateType": terms.datacite("datetypes", one.get("type")) or "Other",
             "dateInformation": one.get("description"),
         }
-        for one in metadata.get("dates") or ()
+        for one in metadata["dates"]
     ]  # fmt: skip
     return [one for one in found if one["date"]]
 
 
 def _rights(metadata: Mapping[str, Any], terms: _Terms) -> list[dict[str, Any]]:
     found = []
-    for one in metadata.get("rights") or ():
+    for one in metadata["rights"]:
         term = terms.of("licenses", one)
         props = term.get("props") or {}
         found.append(
@@ -223,6 +227,9 @@ def _funding(one: Mapping[str, Any], terms: _Terms) -> dict[str, Any]:
     funder, award = terms.of("funders", one.get("funder")), terms.of("awards", one.get("award"))
     best = _preferred(funder.get("identifiers"), tuple(_FUNDERS))
     where = _preferred(award.get("identifiers"), ("doi", "url"))
+    own = (one.get("funder") or {}).get("id")
+    if (best is None or best["scheme"] != "ror") and crosswalk.is_ror(own):
+        best = {"scheme": "ror", "identifier": own}  # vocabularies of funders are made of ROR ids
     identifier = best.get("identifier") if best else None
     if best and best["scheme"] == "ror" and identifier and not str(identifier).startswith("http"):
         identifier = f"https://ror.org/{identifier}"

@@ -306,6 +306,11 @@ def _year(value: Any) -> Any:
     return value
 
 
+def is_empty(value: Any) -> bool:
+    """Whether nothing of a value is left for DataCite."""
+    return value is None or _pruned(value) in _EMPTY
+
+
 def _pruned(value: Any) -> Any:
     """The value as JSON, without empty members at every depth; text is not touched otherwise.
 

@@ -6,7 +6,7 @@ ORCID iDs, contributors and galleys change without a timestamp, and are found by
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -31,8 +31,10 @@ class OjsOptions(Options):
 
     journal: str = Field(default="", description="the journal's path, where an installation has several")
     subtitles: bool = Field(default=False, description="whether titles go with their subtitles")
-    unpublished: State = Field(default=State.NONE, description="what was never public is: none or draft")
-    disabled: State = Field(default=State.FINDABLE, description="what all is while the journal is disabled")
+    unpublished: Literal[State.NONE, State.DRAFT] = Field(default=State.NONE, description="what was never public is")
+    disabled: Literal[State.FINDABLE, State.REGISTERED] = Field(
+        default=State.FINDABLE, description="what all is while the journal is disabled"
+    )
 
 
 class Ojs:

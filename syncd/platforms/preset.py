@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
+import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,7 +28,9 @@ from syncd.platforms.desired import Finish, fingerprint, placeholders
 Document = Mapping[str, Any]
 """One record with all that its mapping looks at, and nothing else; its names may stand in a landing page."""
 
+_log = structlog.get_logger()
 _SIGNATURE_DIGITS = 16
+_BROKEN = "<broken>"
 _T = TypeVar("_T")
 
 
@@ -148,6 +151,7 @@ class PresetPlatform:
             # Child rows belong to the same moment as the row they were read for.
             self._engine = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._marks: Any = None
+        self._known_mark: str | None = None
         self._began = clock.monotonic()
 
     def identity(self) -> str:
@@ -216,7 +220,9 @@ class PresetPlatform:
 
     def some(self, keys: Sequence[str]) -> list[Row]:
         """The records of these keys."""
-        mark, native = self._mark(), self.preset.key
+        # A mark that is too old costs one more look at the record, and asking for it each time costs much.
+        mark = self._known_mark if self._known_mark is not None else self._mark()
+        native = self.preset.key
         with self._asking() as ask:
             rows = ask(self._query("record_key IN :keys"), keys=[native(key) for key in keys])
             return self._rows(ask, rows, mark)
@@ -228,7 +234,12 @@ class PresetPlatform:
     def map(self, row: Row) -> Desired | Problem:
         """The row as DataCite should hold it, or why that cannot be said."""
         preset, finish = self.preset, self._found[1]
-        state = preset.state(row.values)
+        try:
+            if _BROKEN in row.values:
+                return Problem("mapping_failed", f"the record holds what nobody expects: {row.values[_BROKEN]}")
+            state = preset.state(row.values)
+        except Exception as error:  # whatever one record holds, only this record waits
+            return Problem("mapping_failed", f"{type(error).__name__}: {error}")
         if isinstance(state, Problem):
             return state
         return finish.desired(row.doi, state, lambda: preset.attributes(row.values), row.values)
@@ -286,8 +297,23 @@ class PresetPlatform:
     def _rows(self, ask: Ask, rows: Sequence[Mapping[str, Any]], mark: str) -> list[Row]:
         if not rows:
             return []
-        documents = self.preset.documents(ask, rows)
+        try:
+            documents = self.preset.documents(ask, rows)
+        except SQLAlchemyError:
+            raise
+        except Exception:  # whatever one record holds, the others are read
+            documents = [self._alone(ask, row) for row in rows]
         return [self._row(row, document, mark) for row, document in zip(rows, documents, strict=True)]
+
+    def _alone(self, ask: Ask, row: Mapping[str, Any]) -> Document:
+        """One record, or why it cannot be read."""
+        try:
+            return self.preset.documents(ask, [row])[0]
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # it becomes this record's own cause
+            _log.warning("record.unreadable", doi=row["doi"], key=str(row["record_key"]), error=repr(error))
+            return {_BROKEN: f"{type(error).__name__}: {error}"}
 
     def _row(self, row: Mapping[str, Any], document: Document, mark: str) -> Row:
         outline = self._outline(row, mark)
@@ -304,7 +330,8 @@ class PresetPlatform:
     def _mark(self) -> str:
         preset = self.preset
         with self._asking() as ask:
-            return preset.mark(ask)
+            self._known_mark = preset.mark(ask)
+        return self._known_mark
 
     @contextmanager
     def _asking(self) -> Iterator[Ask]:
