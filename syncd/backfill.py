@@ -21,7 +21,7 @@ _NAP_SECONDS = 5.0
 _IDLE_SECONDS = 120.0
 """What is not due for so long waits for a scan, or for better times: the daemon sends it."""
 
-_REST, _WINDOWS_KEPT = 0.05, 2.5
+_REST, _WINDOWS_KEPT, _STALE = 0.05, 2.5, 1.5
 SUSTAINED = 100_000
 """From about so many writes a day DataCite wants to be asked first, and 300 to 500 requests in 5 minutes (10)."""
 
@@ -76,6 +76,8 @@ class Progress:
             if now - self._moved_at > self.window * _REST:
                 self._bursts.append(self._seen[-1])
             self._moved_at = now
+        if self._bursts and now - self._bursts[-1][0] > _STALE * self.window:
+            self._bursts.clear()  # slots come free evenly by now, and nothing rests any more
         self.left = left
         self._seen.append((now, left))
         while self._seen[0][0] < now - _WINDOWS_KEPT * self.window:

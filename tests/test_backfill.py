@@ -260,6 +260,18 @@ def test_the_time_left_of_work_that_never_rests() -> None:
     assert Progress(5, 5).seconds_left is None
 
 
+def test_the_time_left_forgets_bursts_when_slots_come_free_evenly() -> None:
+    progress, left = Progress(20_000, 20_000), 20_000
+    for second in range(3000):
+        if second < 900:
+            left -= 70 if second % 305 < 40 else 0
+        else:
+            left -= 5
+        progress.see(second, left)
+
+    assert progress.seconds_left == pytest.approx(left / 5, rel=0.02)
+
+
 def test_the_command_chooses_by_file_by_condition_and_by_time(site: Site) -> None:
     for number in range(1, 11):
         site.add(number, status="private" if number == 10 else "published")

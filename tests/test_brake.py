@@ -217,7 +217,7 @@ def test_a_staging_clone_that_points_to_the_same_datacite_sends_nothing(
         [sys.executable, "-m", "syncd", "sync", "-c", str(staging)], capture_output=True, text=True, check=False
     )
 
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert "is this a copy of another system?" in done.stderr
     assert "--rebind" in done.stderr
     assert len(running.requests) == before

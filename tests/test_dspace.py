@@ -219,3 +219,43 @@ def test_provenance_with_its_mail_addresses_is_neither_sent_nor_kept(portal: DSp
 
     assert rows
     assert "jo@example.org" not in str(rows[0].values)
+
+
+def test_a_doi_in_two_fields_and_in_a_copy_that_is_in_progress_is_one_record(portal: DSpace) -> None:
+    portal.site.more = '[accounts.source.options]\ndois = "metadata"\n'
+    both = {"dc.identifier.doi": [f"{PREFIX}/one"], "dc.identifier.uri": [f"https://doi.org/{PREFIX}/ONE"]}
+    portal.item("one", doi=False, metadata={**PLAIN, **both})
+    copy = portal.item("copy", doi=False, in_archive=False, metadata={**PLAIN, **both})
+    portal.site.insert("workspaceitem", item_id=copy)
+    begin(portal)
+
+    assert state(portal, "one") == "findable"
+    assert portal.site.store.reading.failures(portal.site.account) == []
+
+
+def test_a_submission_may_reserve_its_doi_as_a_draft_whatever_the_queue_says(portal: DSpace) -> None:
+    portal.site.more = '[accounts.source.options]\nin_progress = "draft"\n'
+    one = portal.item("one", in_archive=False, status=dspace.MINTED)
+    portal.site.insert("workspaceitem", item_id=one)
+    begin(portal)
+
+    assert state(portal, "one") == "draft"
+
+
+def test_referees_and_other_roles_are_neither_sent_nor_kept(portal: DSpace) -> None:
+    portal.item("one", metadata={**PLAIN, "dc.contributor.referee": ["Secret, Sue"], "dc.contributor.editor": ["Ed"]})
+    with portal.site.platform() as platform:
+        (row,) = [row for page in platform.all() for row in page]
+
+    assert "Secret" not in str(row.values)
+    contributors = portal.site.documents()[f"{PREFIX}/one"]["attributes"]["contributors"]
+    assert contributors == [{"name": "Ed", "contributorType": "Editor"}]
+
+
+def test_less_than_signs_are_no_markup_and_days_without_dashes_have_a_year(portal: DSpace) -> None:
+    portal.item("one", metadata={**PLAIN, "dc.title": ["Effect of T<Tc on H>Hc in <i>Homo</i>"],
+                "dc.date.issued": ["20230506"]})  # fmt: skip
+    found = portal.site.documents()[f"{PREFIX}/one"]["attributes"]
+
+    assert found["titles"] == [{"title": "Effect of T<Tc on H>Hc in Homo"}]
+    assert found["publicationYear"] == 2023

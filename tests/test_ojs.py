@@ -180,3 +180,39 @@ def test_a_journals_articles_are_not_those_of_its_neighbour(known: Ojs) -> None:
     known.site.more = ""
     with pytest.raises(ConfigurationError, match="which journal is meant"):
         known.site.sync()
+
+
+def test_an_older_public_version_with_a_doi_of_its_own_stays_findable(known: Ojs) -> None:
+    number = 1
+    newer = known.publication(number, known.doi("one.v2"), "one.v2", status=ojs.PUBLISHED, issue=1, version=2,
+                              title={ojs.ENGLISH: "Second"})  # fmt: skip
+    known.author(newer, 1, {ojs.ENGLISH: "Jo"}, {ojs.ENGLISH: "Roe"})
+    known.site.execute("UPDATE submissions SET current_publication_id = :p WHERE submission_id = 1", p=newer)
+    ojs.touch(known.site, 1)
+
+    known.site.sync()
+
+    assert (state(known, "one"), state(known, "one.v2")) == ("findable", "findable")
+    found = known.site.remote(f"{PREFIX}/one")
+    assert found is not None
+    assert "/article/view/1/version/" in found.attributes["url"]
+
+
+def test_an_issue_id_that_is_no_number_stops_nothing(known: Ojs) -> None:
+    known.site.execute("UPDATE publication_settings SET setting_value = 'null' WHERE setting_name = 'issueId'")
+
+    report = known.site.sync()
+
+    # Both lose their volume; since 3.5 the issue is a column.
+    assert report.send.accepted == (0 if known.version == "3.5" else 2)
+
+
+def test_a_submission_without_a_timestamp_is_seen_by_its_publications(known: Ojs) -> None:
+    known.site.execute("UPDATE submissions SET last_modified = NULL WHERE submission_id = 1")
+    known.site.sync()
+    ojs.set_title(known.site, 1, "Edited")
+    known.site.execute("UPDATE publications SET last_modified = '2024-05-06 23:00:00' WHERE submission_id = 1")
+
+    known.site.sync(full=False, outline=False)
+
+    assert titles(known, "one") == ["Edited"]

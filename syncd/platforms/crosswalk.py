@@ -9,9 +9,18 @@ _BLOCKS = frozenset(
     ("p", "div", "br", "li", "ul", "ol", "tr", "table", "section", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6")
 )
 _HIDDEN = frozenset(("script", "style"))
-_MARKUP = re.compile(r"<[a-zA-Z/!]|&(?:#?\w+);")
+_INLINE = frozenset(
+    ("a", "abbr", "b", "big", "cite", "code", "em", "font", "i", "img", "italic", "bold", "mark", "q", "s", "small",
+     "span", "strike", "strong", "sub", "sup", "sc", "tt", "u", "var", "kbd", "pre", "hr", "td", "th", "tbody", "thead",
+     "dl", "dt", "dd", "inline-formula", "title", "jats")
+)  # fmt: skip
+_ELEMENTS = "|".join(sorted(_BLOCKS | _HIDDEN | _INLINE))
+_MARKUP = re.compile(
+    rf"<(?:/?(?:jats:)?(?:{_ELEMENTS})(?:\s[^<>]*)?/?>|!--)|&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]+\d*);", re.IGNORECASE
+)
+_NO_TAG = re.compile(rf"<(?!/?(?:jats:)?(?:{_ELEMENTS})(?:\s[^<>]*)?/?>|!--)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_YEAR = re.compile(r"^-?(\d{4})(?!\d)")
+_YEAR = re.compile(r"^-?(\d{4})(?!\d(?!\d{3}))")
 _ORCID = re.compile(r"\b(\d{4}-\d{4}-\d{4}-\d{3}[\dXx])\b")
 _ROR = re.compile(r"\b(0[a-z0-9]{6}\d{2})/?$")
 _DOI = re.compile(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.\d{4,9}/\S+)$", re.IGNORECASE)
@@ -27,12 +36,12 @@ class _Text(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
         self._hidden += tag in _HIDDEN
-        if tag in _BLOCKS:
+        if tag.removeprefix("jats:") in _BLOCKS:
             self.parts.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
         self._hidden -= tag in _HIDDEN and self._hidden > 0
-        if tag in _BLOCKS:
+        if tag.removeprefix("jats:") in _BLOCKS:
             self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:
@@ -45,7 +54,7 @@ def text_of(value: Any) -> str:
     text: str = _CONTROL.sub("", str(value or ""))
     if _MARKUP.search(text):
         reader = _Text()
-        reader.feed(text)
+        reader.feed(_NO_TAG.sub("&lt;", text))  # "T<Tc" is no tag
         reader.close()
         text = "".join(reader.parts).replace("\u00a0", " ")
         text = re.sub(r"[ \t]*\n\s*", "\n", text)

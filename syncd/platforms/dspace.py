@@ -11,7 +11,7 @@ from pydantic import Field
 
 from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError
-from syncd.model import Attributes, Problem, State, doi_name
+from syncd.model import Attributes, Problem, State
 from syncd.platforms import crosswalk
 from syncd.platforms.advice import Advice
 from syncd.platforms.preset import Ask, Document, Options
@@ -24,7 +24,10 @@ _TYPES = {
 }  # fmt: skip
 _TYPES_BY_BEGINNING = {"image": "Image", "recording": "Sound"}
 _TITLES = {"": None, "alternative": "AlternativeTitle", "subtitle": "Subtitle", "translated": "TranslatedTitle"}
-_CONTRIBUTORS = {"editor": "Editor", "advisor": "RelatedPerson"}
+_CONTRIBUTORS = {"editor": "Editor", "advisor": "RelatedPerson", "illustrator": "Other", "other": "Other", "": "Other"}
+"""Other roles, such as referees, are nobody's business and are not even read."""
+
+_RELATED_AS = {"isEditorOf": "Editor", "isContributorOf": "Editor", "isOrgUnitOf": "Other"}
 _DATES = {
     "accessioned": "Accepted", "available": "Available", "copyright": "Copyrighted", "created": "Created",
     "issued": "Issued", "submitted": "Submitted", "updated": "Updated",
@@ -90,15 +93,17 @@ class DSpace:
 
     def _outline(self) -> str:
         if self._options.dois == "table":
-            filtered = f"AND (d.status < {_PENDING} OR i.uuid IS NULL)" if self._options.unqueued == "leave" else ""
+            # What is archived and was never queued is left alone; for all else the status says nothing.
+            queued = f"AND (d.status < {_PENDING} OR i.in_archive IS DISTINCT FROM true)"
+            filtered = queued if self._options.unqueued == "leave" else ""
             key, doi, status = "d.doi_id", "d.doi", "d.status"
             source = "doi d LEFT JOIN item i ON i.uuid = d.dspace_object"
             which = f"(d.resource_type_id = {_ITEM} OR d.dspace_object IS NULL) {filtered}"
         else:
             key, doi, status = "m.metadata_value_id", "m.text_value", "NULL"
-            source = "metadatavalue m JOIN item i ON i.uuid = m.dspace_object_id"
-            ours = " OR ".join(f"m.text_value LIKE '%{prefix}/%'" for prefix in self._prefixes)
-            which = f"m.metadata_field_id IN ({', '.join(map(str, self._fields))}) AND ({ours})"
+            # The same DOI may stand in two fields, and a new version in progress begins with a copy of it.
+            source = f"({self._of_metadata()}) m JOIN item i ON i.uuid = m.dspace_object_id"
+            which = "true"
         related = (
             "(SELECT max(o.last_modified) FROM relationship r JOIN item o ON o.uuid = r.right_id"
             " WHERE r.left_id = i.uuid)"
@@ -115,6 +120,23 @@ class DSpace:
                    {self._readable()} AS readable
               FROM {source} WHERE {which}
         """  # noqa: S608 - numbers, and words that the configuration checked
+
+    def _of_metadata(self) -> str:
+        """One value for each DOI: of an archived item before a superseded, a withdrawn and an unfinished one."""
+        ours = " OR ".join(f"v.text_value LIKE '%{prefix}/%'" for prefix in self._prefixes)
+        return f"""
+            SELECT metadata_value_id, text_value, dspace_object_id FROM (
+                SELECT v.metadata_value_id, v.text_value, v.dspace_object_id, row_number() OVER (
+                           PARTITION BY lower(substring(v.text_value FROM '10\\.[0-9]+/.*$'))
+                           ORDER BY o.in_archive DESC NULLS LAST,
+                                    EXISTS (SELECT 1 FROM versionitem h WHERE h.item_id = o.uuid)
+                                        AND NOT EXISTS (SELECT 1 FROM workspaceitem w WHERE w.item_id = o.uuid) DESC,
+                                    o.withdrawn DESC NULLS LAST, v.metadata_value_id
+                       ) AS place
+                  FROM metadatavalue v JOIN item o ON o.uuid = v.dspace_object_id
+                 WHERE v.metadata_field_id IN ({", ".join(map(str, self._fields))}) AND ({ours})
+            ) ranked WHERE place = 1
+        """  # noqa: S608 - numbers, and prefixes that the configuration checked
 
     def _readable(self) -> str:
         """Whether everybody may read the item today; only asked where it matters."""
@@ -151,7 +173,7 @@ class DSpace:
             name = _name(row["short_id"], row["element"], row["qualifier"])
             # Provenance holds names and mail addresses of those who handled the item.
             if row["text_value"] and name != "dc.description.provenance" and (
-                name.startswith("dc.") or name in _PERSON_FIELDS
+                name in _PERSON_FIELDS or (name.startswith("dc.") and _public(name))
             ):  # fmt: skip
                 found.setdefault(row["dspace_object_id"], []).append(
                     {"field": name, "value": row["text_value"], "lang": row["text_lang"], "place": row["place"]}
@@ -220,7 +242,6 @@ class DSpace:
     def attributes(self, document: Document) -> Attributes:
         """The rules of the stock crosswalk, with the licence's address as such."""
         values = _Values(document["metadata"])
-        own = doi_name(str(document["doi"]))
         return {
             "creators": _creators(values, document["persons"]) or [{"name": _UNKNOWN_CREATOR}],
             "titles": _titles(values) or [{"title": _UNKNOWN_TITLE}],
@@ -239,9 +260,9 @@ class DSpace:
             ],
             "language": crosswalk.language(values.first("dc.language.iso") or values.first("dc.language.rfc3066")),
             "identifiers": [
-                {"identifier": one["value"].strip(), "identifierType": qualifier or "other"}
+                {"identifier": one["value"].strip(), "identifierType": qualifier}
                 for qualifier, one in values.of("dc.identifier")
-                if doi_name(one["value"]) != own
+                if qualifier and not any(f"{prefix}/" in one["value"] for prefix in self._prefixes)
             ],
             "sizes": [one["value"] for qualifier, one in values.of("dc.format") if qualifier == "extent"],
             "formats": [one["value"] for qualifier, one in values.of("dc.format") if qualifier != "extent"],
@@ -307,7 +328,8 @@ _METADATA = """
 _RELATIONSHIPS = """
     SELECT r.left_id, r.right_id, r.left_place, r.leftward_value, r.latest_version_status, t.leftward_type
       FROM relationship r JOIN relationship_type t ON t.id = r.type_id
-     WHERE r.left_id IN :ids AND (t.leftward_type LIKE 'isAuthorOf%' OR t.leftward_type LIKE 'isContributorOf%')
+     WHERE r.left_id IN :ids AND (t.leftward_type LIKE 'isAuthorOf%' OR t.leftward_type LIKE 'isEditorOf%'
+           OR t.leftward_type LIKE 'isContributorOf%' OR t.leftward_type LIKE 'isOrgUnitOf%')
      ORDER BY r.left_place, r.id
 """
 
@@ -336,6 +358,12 @@ class _Values:
         return next((crosswalk.one_line(one["value"]) for one in self.all(field)), None)
 
 
+def _public(name: str) -> bool:
+    """Whether a field may leave the house: of contributors only roles that are known to be public."""
+    _, element, *qualifier = name.split(".")
+    return element != "contributor" or (qualifier[0] if qualifier else "") in (*_CONTRIBUTORS, "author")
+
+
 def _name(schema: str, element: str, qualifier: str | None) -> str:
     return f"{schema}.{element}.{qualifier}" if qualifier else f"{schema}.{element}"
 
@@ -348,7 +376,8 @@ def _creators(values: _Values, persons: Sequence[Mapping[str, Any]]) -> list[dic
     """Plain authors and persons of the repository, by their common places."""
     plain = [(one["place"], 0, crosswalk.family_first(one["value"])) for one in values.all("dc.contributor.author")]
     related = [(one["place"], 1, _person(one)) for one in persons if one["type"].startswith("isAuthorOf")]
-    return [one for _, _, one in sorted([*plain, *related], key=lambda entry: entry[:2]) if one["name"]]
+    ordered = sorted([*plain, *related], key=lambda entry: (entry[0] is None, entry[0] or 0, entry[1]))
+    return [one for _, _, one in ordered if one["name"]]
 
 
 def _person(related: Mapping[str, Any]) -> dict[str, Any]:
@@ -367,12 +396,15 @@ def _person(related: Mapping[str, Any]) -> dict[str, Any]:
 
 def _contributors(values: _Values, persons: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     plain = [
-        {**crosswalk.family_first(one["value"]), "contributorType": _CONTRIBUTORS.get(qualifier, "Other")}
+        {**crosswalk.family_first(one["value"]), "contributorType": _CONTRIBUTORS[qualifier]}
         for qualifier, one in values.of("dc.contributor")
-        if qualifier != "author"
+        if qualifier in _CONTRIBUTORS
     ]
     related = [
-        {**_person(one), "contributorType": "Editor"} for one in persons if one["type"].startswith("isContributorOf")
+        {**_person(one), "contributorType": kind}
+        for one in persons
+        for beginning, kind in _RELATED_AS.items()
+        if one["type"].startswith(beginning)
     ]
     return [one for one in [*plain, *related] if one["name"]]
 
@@ -404,7 +436,8 @@ def _rights(values: _Values) -> list[dict[str, Any]]:
     """Texts and addresses; one of each belong together."""
     entries = values.of("dc.rights")
     texts = [one for qualifier, one in entries if qualifier != "uri"]
-    addresses = [one["value"].strip() for qualifier, one in entries if qualifier == "uri"]
+    uris = (one["value"].strip() for qualifier, one in entries if qualifier == "uri")
+    addresses = [uri for uri in uris if uri.startswith("http")]
     if len(texts) == len(addresses) == 1:
         text = texts[0]
         return [{"rights": crosswalk.one_line(text["value"]), "rightsUri": addresses[0], "lang": _lang(text)}]

@@ -18,7 +18,7 @@ from syncd.platforms.advice import Advice
 from syncd.platforms.ojs_mapping import ARTICLE, GALLEY, ISSUE, Settings, attributes
 from syncd.platforms.preset import Ask, Document, Options
 
-_PUBLISHED = 3
+_PUBLISHED, _SCHEDULED = 3, 5
 _PUBLICATION_SETTINGS = ("title", "prefix", "subtitle", "abstract", "licenseUrl", "pages", "issueId")
 _AUTHOR_SETTINGS = ("givenName", "familyName", "preferredPublicName", "affiliation", "orcid", "rorId")
 _JOURNAL_SETTINGS = ("name", "onlineIssn", "printIssn")
@@ -47,8 +47,8 @@ class Ojs:
         if "submission_id" not in publications:
             raise ConfigurationError("this is no database of OJS or OPS 3.3 or later", hint="see source.url")
         self._options = options
-        self._servers = not ask.columns("journals") and bool(ask.columns("servers"))
-        self._place = "server" if self._servers else "journal"
+        self._place = "server" if ask.columns("servers") else "journal"  # OPS called them journals as well at first
+        self._preprints = not ask.columns("issues")
         self._has_dois = bool(ask.columns("dois"))
         self._issue_column = "issue_id" in publications
         self._locale_of_publication = "locale" in publications
@@ -57,13 +57,14 @@ class Ojs:
         self._entry_names = "name" if self._affiliations else None
         self._genres = bool(ask.columns("genres")) and bool(ask.columns("submission_files"))
         self._decisions = bool(ask.columns("edit_decisions"))
-        self._integer = "SIGNED" if ask.dialect in ("mysql", "mariadb") else "INTEGER"
+        self._mysql = ask.dialect in ("mysql", "mariadb")
+        self._rors = bool(ask.columns("rors")) and bool(ask.columns("ror_settings"))
         version = "3.5" if self._affiliations else "3.4" if self._has_dois else "3.3"
-        self.title = f"{'OPS' if self._servers else 'OJS'} {version}"
+        self.title = f"{'OPS' if self._preprints else 'OJS'} {version}"
         self._journal = self._find_journal(ask)
         more = [name for name in ("dois", "author_affiliations", "author_affiliation_settings", "genres",
-                "submission_files", "edit_decisions") if ask.columns(name)]  # fmt: skip
-        issues = () if self._servers else ("issues", "issue_settings")
+                "submission_files", "edit_decisions", "rors", "ror_settings") if ask.columns(name)]  # fmt: skip
+        issues = () if self._preprints else ("issues", "issue_settings")
         self.relations = (
             f"{self._place}s", f"{self._place}_settings", "submissions", "publications", "publication_settings",
             "authors", "author_settings", "publication_galleys", "controlled_vocabs", "controlled_vocab_entries",
@@ -90,11 +91,11 @@ class Ojs:
         """What has a DOI, its state, and every timestamp that may tell a change."""
         journal = self._journal["id"]
         objects = f"{self._articles()} UNION ALL {self._galleys()}"
-        if not self._servers:
+        if not self._preprints:
             objects += f" UNION ALL {self._issues()}"
         columns = (
             "o.kind, o.object_id, o.submission_id, o.publication_id, o.issue_id, o.submission_status,"
-            " o.publication_status, o.issue_published, o.modified"
+            " o.publication_status, o.issue_published, o.is_current, o.modified"
         )
         if not self._has_dois:
             return f"SELECT o.record_key, o.doi, {columns} FROM ({objects}) o WHERE o.doi IS NOT NULL"  # noqa: S608
@@ -105,64 +106,90 @@ class Ojs:
 
     def _issue_join(self) -> tuple[str, str, str, str]:
         """How a publication's issue is found: the joins, its id, whether it is published, when it changed."""
-        if self._servers:
-            return "", "NULL", "NULL", "p.last_modified"
+        if self._preprints:
+            return "", "NULL", "NULL", "NULL"
         if self._issue_column:
             join = " LEFT JOIN issues i ON i.issue_id = p.issue_id"
         else:
-            number = f"CAST(NULLIF(n.setting_value, '') AS {self._integer})"
+            # What is no number, as migrations leave it, is no issue; PostgreSQL would stop at it.
+            number = "CAST(NULLIF(n.setting_value, '') AS SIGNED)"
+            if not self._mysql:
+                number = "CASE WHEN n.setting_value ~ '^[0-9]{1,18}$' THEN CAST(n.setting_value AS BIGINT) END"
             join = (
                 " LEFT JOIN publication_settings n ON n.publication_id = p.publication_id"
                 " AND n.setting_name = 'issueId'"
                 f" LEFT JOIN issues i ON i.issue_id = {number}"
             )
-        return join, "i.issue_id", "i.published", "COALESCE(i.last_modified, p.last_modified)"
+        return join, "i.issue_id", "i.published", "i.last_modified"
 
     def _articles(self) -> str:
-        join, issue, published, changed = self._issue_join()
         doi, settings = self._doi_of("p", "publication_settings", "publication_id")
-        return f"""
-            SELECT {self._key(ARTICLE, "s.submission_id")}{doi}, '{ARTICLE}' AS kind, s.submission_id AS object_id,
-                   s.submission_id, p.publication_id, {issue} AS issue_id, s.status AS submission_status,
-                   p.status AS publication_status, {published} AS issue_published,
-                   GREATEST(s.last_modified, COALESCE(p.last_modified, s.last_modified),
-                            COALESCE({changed}, s.last_modified)) AS modified
-              FROM submissions s JOIN publications p ON p.publication_id = s.current_publication_id{join}{settings}
-             WHERE s.context_id = {self._journal["id"]}
-        """  # noqa: S608 - numbers and words of ours
+        same = "n.doi_id = p.doi_id"
+        others = "publications n"
+        if not self._has_dois:
+            others += " JOIN publication_settings y ON y.publication_id = n.publication_id"
+            same = "y.setting_name = 'pub-id::doi' AND y.setting_value = x.setting_value"
+        source = "submissions s JOIN publications p ON p.submission_id = s.submission_id"
+        columns = f"{self._key(_numbered(ARTICLE, 'p.publication_id'))}{doi}"
+        return self._of_publication(columns, ARTICLE, "s.submission_id", source, settings, others, same)
 
     def _galleys(self) -> str:
-        join, issue, published, changed = self._issue_join()
         doi, settings = self._doi_of("g", "publication_galley_settings", "galley_id")
+        same = "h.doi_id = g.doi_id"
+        others = "publications n JOIN publication_galleys h ON h.publication_id = n.publication_id"
+        if not self._has_dois:
+            others += " JOIN publication_galley_settings y ON y.galley_id = h.galley_id"
+            same = "y.setting_name = 'pub-id::doi' AND y.setting_value = x.setting_value"
+        source = (
+            "submissions s JOIN publications p ON p.submission_id = s.submission_id"
+            " JOIN publication_galleys g ON g.publication_id = p.publication_id"
+        )
+        columns = f"{self._key(_numbered(GALLEY, 'g.galley_id'))}{doi}"
+        return self._of_publication(columns, GALLEY, "g.galley_id", source, settings, others, same)
+
+    def _of_publication(
+        self, columns: str, kind: str, object_id: str, source: str, settings: str, others: str, same: str
+    ) -> str:
+        """The current publication of each submission, and older public ones whose DOI is not that of a newer one."""
+        join, issue, published, changed = self._issue_join()
+        times = ("s.last_modified", "p.last_modified", changed)
+        # MySQL's GREATEST is NULL where one of them is, so each falls back to the others.
+        newest = ", ".join(f"COALESCE({', '.join(dict.fromkeys((one, *times)))})" for one in times)
         return f"""
-            SELECT {self._key(GALLEY, "g.galley_id")}{doi}, '{GALLEY}' AS kind, g.galley_id AS object_id,
+            SELECT {columns}, '{kind}' AS kind, {object_id} AS object_id,
                    s.submission_id, p.publication_id, {issue} AS issue_id, s.status AS submission_status,
                    p.status AS publication_status, {published} AS issue_published,
-                   GREATEST(s.last_modified, COALESCE(p.last_modified, s.last_modified),
-                            COALESCE({changed}, s.last_modified)) AS modified
-              FROM submissions s JOIN publications p ON p.publication_id = s.current_publication_id
-              JOIN publication_galleys g ON g.publication_id = p.publication_id{join}{settings}
-             WHERE s.context_id = {self._journal["id"]}
-        """  # noqa: S608
+                   CASE WHEN p.publication_id = s.current_publication_id THEN 1 ELSE 0 END AS is_current,
+                   GREATEST({newest}) AS modified
+              FROM {source}{join}{settings}
+             WHERE s.context_id = {self._journal["id"]} AND (p.publication_id = s.current_publication_id
+                   OR (p.status = {_PUBLISHED} AND NOT EXISTS (
+                       SELECT 1 FROM {others} WHERE n.submission_id = s.submission_id AND {same}
+                          AND (n.publication_id = s.current_publication_id
+                               OR (n.status = {_PUBLISHED} AND n.publication_id > p.publication_id)))))
+        """  # noqa: S608 - numbers and words of ours
 
     def _issues(self) -> str:
         doi, settings = self._doi_of("i", "issue_settings", "issue_id")
         return f"""
-            SELECT {self._key(ISSUE, "i.issue_id")}{doi}, '{ISSUE}' AS kind, i.issue_id AS object_id,
+            SELECT {self._key(_numbered(ISSUE, "i.issue_id"))}{doi}, '{ISSUE}' AS kind, i.issue_id AS object_id,
                    NULL AS submission_id, NULL AS publication_id, i.issue_id, NULL AS submission_status,
-                   NULL AS publication_status, i.published AS issue_published, i.last_modified AS modified
+                   NULL AS publication_status, i.published AS issue_published, 1 AS is_current,
+                   i.last_modified AS modified
               FROM issues i{settings} WHERE i.journal_id = {self._journal["id"]}
         """  # noqa: S608
 
-    def _key(self, kind: str, number: str) -> str:
-        return "" if self._has_dois else f"CONCAT('{kind}-', {number}) AS record_key, "
+    def _key(self, key: str) -> str:
+        return "" if self._has_dois else f"{key} AS record_key, "
 
     def _doi_of(self, alias: str, table: str, key: str) -> tuple[str, str]:
         """A DOI is a row of its own since 3.4, and a setting before."""
         if self._has_dois:
             return f"{alias}.doi_id", ""
         join = f" LEFT JOIN {table} x ON x.{key} = {alias}.{key} AND x.setting_name = 'pub-id::doi'"
-        return "x.setting_value AS doi", join
+        # Tables of an installation that was upgraded may have different collations.
+        value = "CONVERT(x.setting_value USING utf8mb4) COLLATE utf8mb4_bin" if self._mysql else "x.setting_value"
+        return f"{value} AS doi", join
 
     def mark(self, ask: Ask) -> str:
         """The journal: its name and ISSN stand in every record."""
@@ -193,13 +220,13 @@ class Ojs:
         else:
             public = document["submission_status"] == document["publication_status"] == _PUBLISHED
         if not public:
-            never = document["date_published"] is None
+            never = document["date_published"] is None or document["publication_status"] == _SCHEDULED
             return self._options.unpublished if never else State.NONE
         return State.FINDABLE if document["enabled"] else self._options.disabled
 
     def attributes(self, document: Document) -> Attributes:
         """The rules of the datacite plugin."""
-        return attributes(document, subtitles=self._options.subtitles, preprints=self._servers)
+        return attributes(document, subtitles=self._options.subtitles, preprints=self._preprints)
 
     def template(self, site: str) -> str:
         """Below the address that the configuration file of OJS has as base_url, with index.php if the site uses it."""
@@ -230,6 +257,10 @@ class _Opener:
 
 OJS = _Opener()
 """How a database of OJS or OPS is opened."""
+
+
+def _numbered(kind: str, number: str) -> str:
+    return f"CONCAT('{kind}-', {number})"
 
 
 class _Page:
@@ -317,11 +348,27 @@ class _Page:
                     ids=[row["id"] for row in found],
                 )
             )
+        registered = self._read_rors(ask, sorted({row["ror"] for row in found if row["ror"]}))
         result: dict[int, list[dict[str, Any]]] = {}
         for row in found:
-            one = {"ror": row["ror"], "settings": names.get(row["id"], {})}
+            one = {"ror": row["ror"], "settings": names.get(row["id"]) or registered.get(row["ror"], {})}
             result.setdefault(row["author_id"], []).append(one)
         return result
+
+    def _read_rors(self, ask: Ask, rors: list[str]) -> dict[str, Settings]:
+        """The names that OJS keeps of organisations, by their own languages and by that which they show first."""
+        found: dict[str, Settings] = {}
+        if self._ojs._rors and rors:
+            for row in ask(
+                "SELECT r.ror, r.display_locale, s.locale, s.setting_value FROM rors r"
+                " JOIN ror_settings s ON s.ror_id = r.ror_id AND s.setting_name = 'name' WHERE r.ror IN :rors",
+                rors=rors,
+            ):
+                names = found.setdefault(row["ror"], {"name": {}})["name"]
+                names[row["locale"] or ""] = row["setting_value"]
+                if row["locale"] == row["display_locale"]:
+                    names["shown"] = row["setting_value"]
+        return found
 
     def _read_keywords(self, ask: Ask, publications: list[int]) -> None:
         for row in ask(
@@ -367,7 +414,7 @@ class _Page:
         self._issues: dict[int, dict[str, Any]] = {}
         self._contents: dict[int, list[str]] = {}
         ids = sorted({row["issue_id"] for row in rows if row["issue_id"] is not None})
-        if ojs._servers or not ids:
+        if ojs._preprints or not ids:
             return
         if ojs._has_dois:
             doi, join = "d.doi", " LEFT JOIN dois d ON d.doi_id = i.doi_id"
@@ -424,7 +471,7 @@ class _Page:
             "journal_id": self._ojs._journal["id"],
             "submission_id": row["submission_id"],
             "issue_id": row["issue_id"],
-            "page": _path(row, publication, issue, galley, preprints=self._ojs._servers),
+            "page": _path(row, publication, issue, galley, preprints=self._ojs._preprints),
             "enabled": bool(self._journal["enabled"]),
             "submission_status": row["submission_status"],
             "publication_status": row["publication_status"],
@@ -434,7 +481,8 @@ class _Page:
             "journal_settings": self._journal["settings"],
             "settings": {name: value for name, value in settings.items() if name != "pub-id::doi"},
             "issue_settings": self._issue_settings.get(row["issue_id"], {}) if issue else {},
-            "issue": {name: issue.get(name) for name in ("volume", "number", "year", "doi")},
+            "issue": {name: issue.get(name) for name in ("volume", "number", "year")},
+            "issue_doi": issue.get("doi") if issue.get("published") else None,
             "authors": self._authors.get(row["publication_id"], []),
             "keywords": self._keywords.get(row["publication_id"], []),
             "galley": {name: galley.get(name) for name in ("label", "locale", "supplementary")},
@@ -472,4 +520,6 @@ def _path(
         return None
     article = publication.get("url_path") or row["submission_id"]
     page = f"/{'preprint' if preprints else 'article'}/view/{article}"
+    if not row["is_current"]:
+        page += f"/version/{row['publication_id']}"
     return f"{page}/{galley.get('url_path') or row['object_id']}" if row["kind"] == GALLEY else page

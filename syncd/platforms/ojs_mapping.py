@@ -87,7 +87,9 @@ def _author(author: Mapping[str, Any], locale: str, primary: str) -> dict[str, A
     family = families.get(named or "", "") if named else _word(settings, "familyName", locale, primary)
     if author["affiliations"] is not None:
         affiliations = [
-            crosswalk.affiliation(_word(one["settings"], "name", locale, primary) or one["ror"], one["ror"])
+            crosswalk.affiliation(
+                _word(one["settings"], "name", locale, locale[:2], primary, "shown") or one["ror"], one["ror"]
+            )
             for one in author["affiliations"]
         ]
     else:
@@ -139,7 +141,7 @@ def _relations(document: Document) -> list[dict[str, Any]]:
     related = []
     if document["kind"] == ARTICLE:
         related += [(doi, "HasPart") for doi in document["galley_dois"]]
-        related.append((document["issue"]["doi"], "IsPartOf"))
+        related.append((document["issue_doi"], "IsPartOf"))
     elif document["kind"] == GALLEY:
         related.append((document["article_doi"], "IsPartOf"))
     return [

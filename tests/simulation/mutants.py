@@ -193,6 +193,7 @@ def watermark_without_overlap(patch: Patch) -> None:
 
     def only_quick(self: Scan, kind: str, *, since: Any, **named: Any) -> bool:
         account = self._account.source.url
+        since = since if since is not None else self._store.runs.watermark(self._account.id)
         first = account not in looked or since is None
         looked.add(account)
         return run(self, FULL if kind == FULL and first else CHANGED, since=since, **named)
