@@ -146,8 +146,8 @@ def test_the_printed_account_reads_what_is_needed_and_writes_nothing(shared: str
     from syncd.platforms.connection import may_write, open_engine
 
     reader, owner = open_engine(url.render_as_string(hide_password=False), 10), open_engine(shared, 10)
-    assert may_write(reader) == []
-    assert may_write(owner) != []
+    assert may_write(reader, "X.Y") == []
+    assert may_write(owner, "X.Y") != []
     reader.dispose()
     owner.dispose()
 

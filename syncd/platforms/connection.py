@@ -4,7 +4,8 @@ Values come as the database has them: JSON stays text until somebody needs it, t
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,15 +104,20 @@ def _mysql(timeout: float) -> _Listener:
     return prepare
 
 
-def identity(engine: Engine) -> str:
+def identity(engine: Engine, account: str) -> str:
     """Which database this is: its address without user and password, and what a copy elsewhere would not share.
 
     Behind one address a PostgreSQL cluster and its standbys have one identifier, a restored dump has another.
     MySQL's and MariaDB's servers each have their own, so it says something only where the address is this machine.
 
     Raises:
-        SQLAlchemyError: The database cannot be asked.
+        PlatformError: The database that feeds ``account`` cannot be asked.
     """
+    with _asking(f"the question which database feeds {account}"):
+        return _identity(engine)
+
+
+def _identity(engine: Engine) -> str:
     url = engine.url
     address = URL.create(url.get_backend_name(), host=url.host, port=url.port, database=url.database)
     own = ""
@@ -134,12 +140,25 @@ def _first(engine: Engine, query: str, column: int = 0) -> str:
     return "" if row is None else str(row[column])
 
 
-def may_write(engine: Engine) -> list[str]:
+@contextmanager
+def _asking(question: str) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise explained(error, question) from error
+
+
+def may_write(engine: Engine, account: str) -> list[str]:
     """What the database account could write if it were not for our read-only session; empty: nothing, as it should be.
 
     Raises:
-        SQLAlchemyError: The database cannot be asked.
+        PlatformError: The database that feeds ``account`` cannot be asked.
     """
+    with _asking(f"the question what the account of {account} may write"):
+        return _may_write(engine)
+
+
+def _may_write(engine: Engine) -> list[str]:
     if engine.dialect.name == "postgresql":
         own = (
             "SELECT DISTINCT privilege_type || ' on ' || table_schema || '.' || table_name"

@@ -49,17 +49,11 @@ class SqlPlatform:
 
     def identity(self) -> str:
         """The database's address without user and password, and its server's own name for itself."""
-        try:
-            return identity(self._engine)
-        except SQLAlchemyError as error:
-            raise explained(error, f"the question which database feeds {self._account.id}") from error
+        return identity(self._engine, self._account.id)
 
     def may_write(self) -> list[str]:
         """What the database account could write, in words; empty when it may only read."""
-        try:
-            return may_write(self._engine)
-        except SQLAlchemyError as error:
-            raise explained(error, f"the question what the account of {self._account.id} may write") from error
+        return may_write(self._engine, self._account.id)
 
     @property
     def finds_changes(self) -> bool:
