@@ -21,7 +21,8 @@ _NAP_SECONDS = 5.0
 _IDLE_SECONDS = 120.0
 """What is not due for so long waits for a scan, or for better times: the daemon sends it."""
 
-_REST, _WINDOWS_KEPT, _STALE = 0.05, 2.5, 1.5
+_SAYS_SOMETHING = 0.01
+_REST, _WINDOWS_KEPT, _STALE, _OUTDONE = 0.05, 2.5, 1.5, 3
 SUSTAINED = 100_000
 """From about so many writes a day DataCite wants to be asked first, and 300 to 500 requests in 5 minutes (10)."""
 
@@ -78,6 +79,10 @@ class Progress:
             self._moved_at = now
         if self._bursts and now - self._bursts[-1][0] > _STALE * self.window:
             self._bursts.clear()  # slots come free evenly by now, and nothing rests any more
+        if len(self._bursts) == 2:
+            (_, first), (_, second) = self._bursts
+            if second - left > _OUTDONE * (first - second):
+                self._bursts.popleft()  # what came before was no burst, only a few that somebody edited
         self.left = left
         self._seen.append((now, left))
         while self._seen[0][0] < now - _WINDOWS_KEPT * self.window:
@@ -105,6 +110,8 @@ class Progress:
         if pattern is None or not self._seen:
             return None
         now = self._seen[-1][0]
+        if now - self._began[0] < self.window and pattern.done < self.left * _SAYS_SOMETHING:
+            return None
         again, rest = divmod(pattern.before, pattern.done)
         return max(0.0, pattern.begin + again * pattern.seconds + pattern.reached(rest) - now)
 

@@ -260,6 +260,20 @@ def test_the_time_left_of_work_that_never_rests() -> None:
     assert Progress(5, 5).seconds_left is None
 
 
+def test_the_time_left_after_a_resume_while_all_slots_rest() -> None:
+    """A few edited DOIs go first; the first real burst comes four minutes later."""
+    progress, left = Progress(10_000, 10_000), 10_000
+    for second in range(900):
+        if second in (20, 90, 160):
+            left -= 2
+        if second >= 240 and (second - 240) % 305 < 20:
+            left -= 30
+        progress.see(second, left)
+        if second >= 300:
+            end = 240 + 305 * (9_994 / 600)
+            assert progress.seconds_left == pytest.approx(end - second, rel=0.1)
+
+
 def test_the_time_left_forgets_bursts_when_slots_come_free_evenly() -> None:
     progress, left = Progress(20_000, 20_000), 20_000
     for second in range(3000):
