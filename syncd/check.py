@@ -22,7 +22,7 @@ _SKEW_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Checked:
     """One line of the check.
 
     Attributes:
@@ -39,7 +39,7 @@ class Finding:
     code: ExitCode = ExitCode.DONE
 
 
-def check(settings: Settings, store: Store, accounts: list[AccountSettings]) -> Iterator[Finding]:
+def check(settings: Settings, store: Store, accounts: list[AccountSettings]) -> Iterator[Checked]:
     """Everything, in the order in which a pass would need it."""
     ready = False
     for finding in _attempt("", "state database", lambda: _state(store)):
@@ -51,42 +51,42 @@ def check(settings: Settings, store: Store, accounts: list[AccountSettings]) -> 
         yield from _account(settings, account, store, ready=ready)
 
 
-def _attempt(about: str, name: str, work: Callable[[], Finding | list[Finding]]) -> list[Finding]:
+def _attempt(about: str, name: str, work: Callable[[], Checked | list[Checked]]) -> list[Checked]:
     """A refusal is a finding."""
     try:
         found = work()
     except SyncdError as error:
-        return [Finding(about, name, FAIL, error.message, error.hint, error.exit_code)]
+        return [Checked(about, name, FAIL, error.message, error.hint, error.exit_code)]
     return found if isinstance(found, list) else [found]
 
 
-def _state(store: Store) -> Finding:
+def _state(store: Store) -> Checked:
     schema.check(store.database)
-    return Finding("", "state database", OK, f"reachable, revision {schema.head()}")
+    return Checked("", "state database", OK, f"reachable, revision {schema.head()}")
 
 
-def _clock(store: Store) -> Finding:
+def _clock(store: Store) -> Checked:
     with store.database.reading() as connection:
         apart = abs((store.database.now(connection) - datetime.now(UTC)).total_seconds())
     if apart > _SKEW_SECONDS:
         words = f"this machine's clock and the state database's are {apart:.0f} s apart"
-        return Finding("", "clock", WARN, words, "slots do not mind; timestamps in tables and logs will differ")
-    return Finding("", "clock", OK, f"{apart:.1f} s from the state database's")
+        return Checked("", "clock", WARN, words, "slots do not mind; timestamps in tables and logs will differ")
+    return Checked("", "clock", OK, f"{apart:.1f} s from the state database's")
 
 
-def _account(settings: Settings, account: AccountSettings, store: Store, *, ready: bool) -> Iterator[Finding]:
+def _account(settings: Settings, account: AccountSettings, store: Store, *, ready: bool) -> Iterator[Checked]:
     from syncd.platforms import open_platform
 
     yield from _attempt(account.id, "password", lambda: _password(account))
     try:
         platform = open_platform(account)
     except SyncdError as error:
-        yield Finding(account.id, "platform", FAIL, error.message, error.hint, error.exit_code)
+        yield Checked(account.id, "platform", FAIL, error.message, error.hint, error.exit_code)
         return
     try:
         sampled = _attempt(account.id, "platform", lambda: _sample(account, platform))
         yield from sampled
-        bound: list[Finding] = []
+        bound: list[Checked] = []
         if all(finding.level != FAIL for finding in sampled):  # else these would fail in the same words
             yield from _attempt(account.id, "read-only", lambda: _read_only(account, platform))
             yield from _attempt(account.id, "platform", lambda: _advice(account, platform))
@@ -98,15 +98,15 @@ def _account(settings: Settings, account: AccountSettings, store: Store, *, read
         yield from _attempt(account.id, "DataCite", lambda: _datacite(settings, account, store))
     elif not ready:
         words = "not asked: it needs the state database, which counts requests"
-        yield Finding(account.id, "DataCite", WARN, words, "syncd db upgrade")
+        yield Checked(account.id, "DataCite", WARN, words, "syncd db upgrade")
 
 
-def _password(account: AccountSettings) -> Finding:
+def _password(account: AccountSettings) -> Checked:
     account.secret()
-    return Finding(account.id, "password", OK, "there")
+    return Checked(account.id, "password", OK, "there")
 
 
-def _sample(account: AccountSettings, platform: Platform) -> Finding:
+def _sample(account: AccountSettings, platform: Platform) -> Checked:
     """The first records, mapped: a mistake that all of them share is seen here."""
     rows = list(islice((row for page in platform.all() for row in page), _SAMPLE))
     with_doi = [row for row in rows if row.doi]
@@ -114,7 +114,7 @@ def _sample(account: AccountSettings, platform: Platform) -> Finding:
     foreign = sum(not owned(row.doi, account.prefixes) for row in with_doi)
     if not rows:
         hint = "check the query `all`; a pass over nothing would stop"
-        return Finding(account.id, "platform", WARN, "reachable, but it gives no record", hint)
+        return Checked(account.id, "platform", WARN, "reachable, but it gives no record", hint)
     words = f"reachable; of the first {len(rows)} records {len(with_doi)} have a DOI"
     wrong = [orcid for row in with_doi for orcid in _wrong_orcids(platform.map(row))]
     if wrong:
@@ -124,8 +124,8 @@ def _sample(account: AccountSettings, platform: Platform) -> Finding:
         words += f", {foreign} of them under none of {', '.join(account.prefixes)}"
     if problems:
         words += f"; {len(problems)} cannot be mapped, e.g. {problems[0]}"
-        return Finding(account.id, "platform", WARN, words, "syncd plan names them all")
-    return Finding(account.id, "platform", WARN if wrong or foreign == len(with_doi) else OK, words)
+        return Checked(account.id, "platform", WARN, words, "syncd plan names them all")
+    return Checked(account.id, "platform", WARN if wrong or foreign == len(with_doi) else OK, words)
 
 
 def _wrong_orcids(mapped: Desired | Problem) -> list[str]:
@@ -140,25 +140,25 @@ def _wrong_orcids(mapped: Desired | Problem) -> list[str]:
     ]
 
 
-def _read_only(account: AccountSettings, platform: Platform) -> Finding:
+def _read_only(account: AccountSettings, platform: Platform) -> Checked:
     grants = platform.may_write()
     if grants:
         words = f"the database account could write ({grants[0]}{', …' if len(grants) > 1 else ''}); syncd never does"
-        return Finding(account.id, "read-only", WARN, words, "syncd db grants prints an account that cannot")
-    return Finding(account.id, "read-only", OK, "our sessions cannot write, nor can the account")
+        return Checked(account.id, "read-only", WARN, words, "syncd db grants prints an account that cannot")
+    return Checked(account.id, "read-only", OK, "our sessions cannot write, nor can the account")
 
 
-def _advice(account: AccountSettings, platform: Platform) -> list[Finding]:
+def _advice(account: AccountSettings, platform: Platform) -> list[Checked]:
     """What the platform's preset knows: indexes worth having, and the platform's own sender."""
-    return [Finding(account.id, one.about, WARN, one.words, one.hint) for one in platform.advice()]
+    return [Checked(account.id, one.about, WARN, one.words, one.hint) for one in platform.advice()]
 
 
-def _bound(settings: Settings, account: AccountSettings, store: Store, platform: Platform) -> Finding:
+def _bound(settings: Settings, account: AccountSettings, store: Store, platform: Platform) -> Checked:
     store.bindings.check(account.id, settings.datacite.base_url, platform.identity())
-    return Finding(account.id, "binding", OK, "the state belongs to this platform and this DataCite, or to none yet")
+    return Checked(account.id, "binding", OK, "the state belongs to this platform and this DataCite, or to none yet")
 
 
-def _datacite(settings: Settings, account: AccountSettings, store: Store) -> list[Finding]:
+def _datacite(settings: Settings, account: AccountSettings, store: Store) -> list[Checked]:
     with opened(settings, account, store, bind=False) as (parts, limiter):
         inquiry = Inquiry(
             account.id, store, limiter, parts.client, parts.clock, chance=parts.chance, stopping=parts.stopping,
@@ -167,22 +167,22 @@ def _datacite(settings: Settings, account: AccountSettings, store: Store) -> lis
         page = inquiry.page(None, size=1)
         remote = inquiry.account()
     name, base = account.id, settings.datacite.base_url
-    found = [Finding(name, "DataCite", OK, f"{base} accepts the credentials; {page.total or 0:,} DOIs")]
+    found = [Checked(name, "DataCite", OK, f"{base} accepts the credentials; {page.total or 0:,} DOIs")]
     if not remote.active:
         words = "the account is not active: DataCite refuses every write with 403"
-        found.append(Finding(name, "account", FAIL, words, "ask DataCite support", ExitCode.CREDENTIALS))
+        found.append(Checked(name, "account", FAIL, words, "ask DataCite support", ExitCode.CREDENTIALS))
     missing = [] if remote.prefixes is None else sorted(set(account.prefixes) - remote.prefixes)
     if missing:
         words = f"DataCite does not list {', '.join(missing)} for this account"
         hint = "correct `prefixes`, or have the prefix assigned in Fabrica"
-        found.append(Finding(name, "prefixes", FAIL, words, hint, ExitCode.CONFIGURATION))
+        found.append(Checked(name, "prefixes", FAIL, words, hint, ExitCode.CONFIGURATION))
     else:
-        found.append(Finding(name, "prefixes", OK, ", ".join(account.prefixes)))
+        found.append(Checked(name, "prefixes", OK, ", ".join(account.prefixes)))
     if remote.domains and remote.domains != account.domains:
         words = f"DataCite allows landing pages at {remote.domains}; the configuration says {account.domains}"
         hint = f'write domains = "{remote.domains}", so that others are refused before they cost a request'
-        found.append(Finding(name, "domains", WARN, words, hint))
+        found.append(Checked(name, "domains", WARN, words, hint))
     if page.items and not store.bindings.adopted(name):
         words = "DataCite holds DOIs of this account that were never compared with the platform"
-        found.append(Finding(name, "adoption", WARN, words, f"syncd adopt --account {name}"))
+        found.append(Checked(name, "adoption", WARN, words, f"syncd adopt --account {name}"))
     return found

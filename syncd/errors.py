@@ -5,6 +5,7 @@
     SyncdError                 1
     ├── UsageError             2   the command line asks for something that cannot be
     ├── ConfigurationError    78   the configuration, a query or a mapping is wrong
+    │   └── OtherPlatformError 78  a database is not of the platform that was named
     ├── SchemaError           78   our own tables are missing, older or newer than this program
     ├── CredentialsError      77   DataCite does not accept an account's credentials
     ├── UnreachableError      69   DataCite does not answer, or throttles us
@@ -62,6 +63,10 @@ class ConfigurationError(SyncdError):
     """The configuration, a query or a mapping is wrong."""
 
     exit_code = ExitCode.CONFIGURATION
+
+
+class OtherPlatformError(ConfigurationError):
+    """A database is not of the platform that was named."""
 
 
 class SchemaError(SyncdError):

@@ -37,6 +37,7 @@ def mariadb_server() -> Iterator[servers.Server]:
     if servers.mariadb_binaries() is None:
         if os.environ.get("CI"):
             pytest.fail("CI must have MariaDB: .ci/run installs it")
+        # README's test command must pass on a fresh machine, and no package of the registry brings MariaDB's binaries.
         pytest.skip("no MariaDB on this machine (Debian: apt install mariadb-server); CI has it")
     with servers.mariadb() as server:
         yield server

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from syncd.platforms import opener
+from syncd.platforms.survey import survey
 from syncd.sandbox.server import RunningSandbox
 from tests.presets import dspace
 from tests.presets.dspace import PLAIN, PREFIX, DSpace, identifier, touch
@@ -259,3 +261,11 @@ def test_less_than_signs_are_no_markup_and_days_without_dashes_have_a_year(porta
 
     assert found["titles"] == [{"title": "Effect of T<Tc on H>Hc in Homo"}]
     assert found["publicationYear"] == 2023
+
+
+def test_a_first_look_at_dois_in_metadata_needs_the_prefix(portal: DSpace) -> None:
+    portal.item("one", doi=False, metadata={**PLAIN, "dc.identifier.doi": [f"{PREFIX}/one", "10.1234/publisher"]})
+
+    found = survey(opener("dspace"), portal.site.url, {"dois": "metadata"}, [PREFIX])
+
+    assert (found.records, dict(found.states), dict(found.prefixes)) == (1, {"findable": 1}, {PREFIX: 1})

@@ -15,10 +15,19 @@ from syncd.errors import ConfigurationError, UsageError
 @click.option("--url", help="The platform's database, e.g. postgresql://reader@/repository; looked at, not written.")
 @click.option("--site", help="The address of the repository's pages, e.g. https://repository.example.org")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="A choice of the platform's preset.")
+@click.option(
+    "--prefix", "prefixes", multiple=True, help="The account's prefix, where only it tells which DOIs are yours."
+)
 @click.option("--view", help="For sql: a table or view with one row per record; its columns are written into queries.")
 @click.option("--output", type=click.Path(path_type=Path), default="syncd.toml", show_default=True)
 def init(
-    platform: str, url: str | None, site: str | None, options: tuple[str, ...], view: str | None, output: Path
+    platform: str,
+    url: str | None,
+    site: str | None,
+    options: tuple[str, ...],
+    prefixes: tuple[str, ...],
+    view: str | None,
+    output: Path,
 ) -> None:
     """Write a commented configuration from a database.
 
@@ -31,7 +40,7 @@ def init(
     if platform == "sql" or view or not url:
         text = _of_a_view(url, view)
     else:
-        text = _of_a_preset(platform, url, site, dict(_pair(one) for one in options))
+        text = _of_a_preset(platform, url, site, dict(_pair(one) for one in options), prefixes)
     try:
         output.write_text(text, encoding="utf-8")
         output.chmod(0o600)
@@ -49,12 +58,12 @@ def _pair(option: str) -> tuple[str, str]:
     return name, value
 
 
-def _of_a_preset(platform: str, url: str, site: str | None, options: dict[str, str]) -> str:
+def _of_a_preset(platform: str, url: str, site: str | None, options: dict[str, str], own: tuple[str, ...]) -> str:
     """What was found is told, and written."""
     from syncd.platforms import opener, openers
     from syncd.platforms.survey import detect, survey
 
-    found = detect(openers(), url, options) if platform == "auto" else survey(opener(platform), url, options)
+    found = detect(openers(), url, options, own) if platform == "auto" else survey(opener(platform), url, options, own)
     states = ", ".join(f"{count:,} {state}" for state, count in sorted(found.states.items())) or "none"
     part = "" if found.looked_at == found.records else f" (of the first {found.looked_at:,})"
     prefixes = ", ".join(f"{prefix} ({count:,})" for prefix, count in found.prefixes.most_common())

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from syncd.config import AccountSettings
-from syncd.errors import ConfigurationError
+from syncd.errors import ConfigurationError, OtherPlatformError
 from syncd.model import MANAGED_ATTRIBUTES, Attributes, Problem, State
 from syncd.platforms import crosswalk
 from syncd.platforms.advice import Advice
@@ -69,7 +69,7 @@ class Ckan:
     def __init__(self, ask: Ask, options: CkanOptions, account: AccountSettings) -> None:
         columns = ask.columns("package")
         if not {"private", "owner_org", "metadata_modified"} <= columns:
-            raise ConfigurationError("this is no database of CKAN: it has no table package", hint="see source.url")
+            raise OtherPlatformError("this is no database of CKAN: it has no table package", hint="see source.url")
         self._options = options
         self._extras_in_package = "extras" in columns
         self._plugin = "identifier" in ask.columns("doi")
@@ -245,7 +245,7 @@ class Ckan:
             yield Advice(
                 "other sender",
                 "ckanext-doi sent something in the last week: it uses the same account, and hides nothing",
-                "README, CKAN: how to share the account or to let syncd send alone",
+                "share the account, or let syncd send alone: deploy/platforms/ckan.md",
             )
 
 

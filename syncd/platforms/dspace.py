@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from syncd.config import AccountSettings
-from syncd.errors import ConfigurationError
+from syncd.errors import ConfigurationError, OtherPlatformError
 from syncd.model import Attributes, Problem, State
 from syncd.platforms import crosswalk
 from syncd.platforms.advice import Advice
@@ -34,7 +34,7 @@ _DATES = {
 }  # fmt: skip
 _DESCRIPTIONS = {"abstract": "Abstract", "tableofcontents": "TableOfContents", "": "Other"}
 _PERSON_FIELDS = ("person.familyName", "person.givenName", "organization.legalName", "person.identifier.orcid")
-_LEFT_IS_LATEST, _TO_BE_DELETED, _DELETED, _PENDING, _MINTED = 1, 8, 9, 10, 11
+_LEFT_IS_LATEST, _TO_BE_DELETED, _DELETED, _PENDING = 1, 8, 9, 10
 _ITEM = 2
 _UNKNOWN_CREATOR, _UNKNOWN_TITLE = "(:unkn) unknown", "(:unas) unassigned"
 
@@ -65,7 +65,7 @@ class DSpace:
 
     def __init__(self, ask: Ask, options: DSpaceOptions, account: AccountSettings) -> None:
         if "in_archive" not in ask.columns("item") or not ask.columns("metadatafieldregistry"):
-            raise ConfigurationError("this is no database of DSpace 7 or later", hint="see source.url")
+            raise OtherPlatformError("this is no database of DSpace 7 or later", hint="see source.url")
         self._options = options
         self._prefixes = account.prefixes
         self.title = f"DSpace {'10' if 'security_level' in ask.columns('metadatavalue') else '7 to 9'}"

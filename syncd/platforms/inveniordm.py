@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from syncd.config import AccountSettings
-from syncd.errors import ConfigurationError
+from syncd.errors import ConfigurationError, OtherPlatformError
 from syncd.model import Attributes, Problem, State, doi_name
 from syncd.platforms.advice import Advice
 from syncd.platforms.inveniordm_mapping import attributes
@@ -25,8 +25,6 @@ _VOCABULARIES = ("vocabularies_metadata", "affiliation_metadata", "funder_metada
 _OWN_TABLES = {"affiliations": "affiliation_metadata", "funders": "funder_metadata", "awards": "award_metadata",
                "subjects": "subject_metadata"}  # fmt: skip
 _KEPT_OF_TERMS = ("title", "props", "name", "identifiers", "subject", "scheme", "number")
-
-
 _LISTS = (
     "creators", "contributors", "additional_titles", "additional_descriptions", "dates", "subjects", "rights",
     "related_identifiers", "funding", "identifiers", "languages",
@@ -50,7 +48,7 @@ class InvenioRdm:
     def __init__(self, ask: Ask, options: InvenioRdmOptions, account: AccountSettings) -> None:
         columns = ask.columns("rdm_records_metadata")
         if "deletion_status" not in columns or not ask.columns("pidstore_pid"):
-            raise ConfigurationError("this is no database of InvenioRDM 12 or later", hint="see source.url")
+            raise OtherPlatformError("this is no database of InvenioRDM 12 or later", hint="see source.url")
         if ask.dialect != "postgresql":
             raise ConfigurationError("InvenioRDM is read on PostgreSQL only", hint='or platform = "sql" on a view')
         self._options = options
@@ -265,7 +263,7 @@ class InvenioRdm:
             yield Advice(
                 "other sender",
                 "InvenioRDM registered a DOI in the last week: it sends as well (DATACITE_ENABLED)",
-                "README, InvenioRDM: share the account, or let it mint without sending",
+                "share the account, or let it mint without sending: deploy/platforms/inveniordm.md",
             )
 
 

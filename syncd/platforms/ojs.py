@@ -62,32 +62,34 @@ class Ojs:
 
     def _articles(self) -> str:
         doi, settings = self._doi_of("p", "publication_settings", "publication_id")
-        same = "n.doi_id = p.doi_id"
-        others = "publications n"
-        if not self._layout.has_dois:
-            others += " JOIN publication_settings y ON y.publication_id = n.publication_id"
-            same = "y.setting_name = 'pub-id::doi' AND y.setting_value = x.setting_value"
         source = "submissions s JOIN publications p ON p.submission_id = s.submission_id"
         columns = f"{self._key(_numbered(ARTICLE, 'p.publication_id'))}{doi}"
-        return self._of_publication(columns, ARTICLE, "s.submission_id", source, settings, others, same)
+        newer = f"publications n{self._same_doi('n', 'p', 'publication_settings', 'publication_id')}"
+        return self._of_publication(columns, ARTICLE, "s.submission_id", f"{source}{{join}}{settings}", newer)
 
     def _galleys(self) -> str:
         doi, settings = self._doi_of("g", "publication_galley_settings", "galley_id")
-        same = "h.doi_id = g.doi_id"
-        others = "publications n JOIN publication_galleys h ON h.publication_id = n.publication_id"
-        if not self._layout.has_dois:
-            others += " JOIN publication_galley_settings y ON y.galley_id = h.galley_id"
-            same = "y.setting_name = 'pub-id::doi' AND y.setting_value = x.setting_value"
         source = (
             "submissions s JOIN publications p ON p.submission_id = s.submission_id"
             " JOIN publication_galleys g ON g.publication_id = p.publication_id"
         )
         columns = f"{self._key(_numbered(GALLEY, 'g.galley_id'))}{doi}"
-        return self._of_publication(columns, GALLEY, "g.galley_id", source, settings, others, same)
+        newer = (
+            "publications n JOIN publication_galleys h ON h.publication_id = n.publication_id"
+            f"{self._same_doi('h', 'g', 'publication_galley_settings', 'galley_id')}"
+        )
+        return self._of_publication(columns, GALLEY, "g.galley_id", f"{source}{{join}}{settings}", newer)
 
-    def _of_publication(
-        self, columns: str, kind: str, object_id: str, source: str, settings: str, others: str, same: str
-    ) -> str:
+    def _same_doi(self, one: str, other: str, table: str, key: str) -> str:
+        """The end of a FROM and the beginning of its WHERE: ``one`` has the DOI of ``other``."""
+        if self._layout.has_dois:
+            return f" WHERE {one}.doi_id = {other}.doi_id"
+        return (
+            f" JOIN {table} y ON y.{key} = {one}.{key}"
+            " WHERE y.setting_name = 'pub-id::doi' AND y.setting_value = x.setting_value"
+        )
+
+    def _of_publication(self, columns: str, kind: str, object_id: str, source: str, newer: str) -> str:
         """The current publication of each submission, and older public ones whose DOI is not that of a newer one."""
         join, issue, published, changed = self._layout.issue_join()
         times = ("s.last_modified", "p.last_modified", changed)
@@ -99,10 +101,10 @@ class Ojs:
                    p.status AS publication_status, {published} AS issue_published,
                    CASE WHEN p.publication_id = s.current_publication_id THEN 1 ELSE 0 END AS is_current,
                    GREATEST({newest}) AS modified
-              FROM {source}{join}{settings}
+              FROM {source.format(join=join)}
              WHERE s.context_id = {self._layout.journal_id} AND (p.publication_id = s.current_publication_id
                    OR (p.status = {PUBLISHED} AND NOT EXISTS (
-                       SELECT 1 FROM {others} WHERE n.submission_id = s.submission_id AND {same}
+                       SELECT 1 FROM {newer} AND n.submission_id = s.submission_id
                           AND (n.publication_id = s.current_publication_id
                                OR (n.status = {PUBLISHED} AND n.publication_id > p.publication_id)))))
         """  # noqa: S608 - numbers and words of ours

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from syncd.errors import ConfigurationError
+from syncd.errors import ConfigurationError, OtherPlatformError
 from syncd.platforms import crosswalk
 from syncd.platforms.ojs_mapping import GALLEY, ISSUE, Settings
 from syncd.platforms.preset import Ask, Document
@@ -49,7 +49,7 @@ class Layout:
         """
         publications = ask.columns("publications")
         if "submission_id" not in publications:
-            raise ConfigurationError("this is no database of OJS or OPS 3.3 or later", hint="see source.url")
+            raise OtherPlatformError("this is no database of OJS or OPS 3.3 or later", hint="see source.url")
         place = "server" if ask.columns("servers") else "journal"
         key = f"{place}_id"
         found = ask(f"SELECT {key} AS id, path FROM {place}s ORDER BY {key}")  # noqa: S608

@@ -106,7 +106,7 @@ class Preset(Protocol):
 
 
 class Opener(Protocol):
-    """Makes a preset for a database; raises ``ConfigurationError`` when it is not of this platform."""
+    """Makes a preset for a database; raises ``OtherPlatformError`` when it is not of this platform."""
 
     name: str
     options: type[Options]

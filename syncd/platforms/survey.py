@@ -1,14 +1,14 @@
 """A first look at a platform's database: which platform, which version, how many records of which kind."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from syncd.clock import SystemClock
 from syncd.config import AccountSettings
-from syncd.errors import ConfigurationError, SyncdError
+from syncd.errors import OtherPlatformError
 from syncd.model import Problem, Row
 from syncd.platforms.advice import Advice
 from syncd.platforms.preset import Opener, PresetPlatform
@@ -41,16 +41,23 @@ class Survey:
     advice: list[Advice] = field(default_factory=list)
 
 
-def survey(opener: Opener, url: str, options: dict[str, Any]) -> Survey:
+def survey(opener: Opener, url: str, options: dict[str, Any], prefixes: Sequence[str] = ()) -> Survey:
     """Look at a database with a preset; nothing is written, and no DataCite is asked.
 
+    Args:
+        opener: The preset's.
+        url: The database's address.
+        options: The operator's choices.
+        prefixes: The account's, where DOIs stand among others' and can only be told by them.
+
     Raises:
-        SyncdError: It is not of this platform, or cannot be read.
+        OtherPlatformError: It is not of this platform.
+        SyncdError: It cannot be read.
     """
     account = AccountSettings.model_validate(
         {
             "id": "SURVEY.SURVEY",
-            "prefixes": ["10.0000"],
+            "prefixes": list(prefixes) or ["10.0000"],
             "source": {"platform": opener.name, "url": url, "options": options, "landing_page": _ANYWHERE},
         }
     )
@@ -73,24 +80,20 @@ def survey(opener: Opener, url: str, options: dict[str, Any]) -> Survey:
         platform.close()
 
 
-def detect(openers: list[Opener], url: str, options: dict[str, Any]) -> Survey:
-    """The first preset that knows a database.
+def detect(openers: list[Opener], url: str, options: dict[str, Any], prefixes: Sequence[str] = ()) -> Survey:
+    """What the first preset that knows a database finds; see ``survey``.
 
     Raises:
-        SyncdError: None does, or the database cannot be read.
+        OtherPlatformError: None does.
+        SyncdError: The database cannot be read.
     """
     for opener in openers:
         try:
-            return survey(opener, url, options)
-        except ConfigurationError as error:
-            if "no database of" not in error.message:
-                raise
+            return survey(opener, url, options, prefixes)
+        except OtherPlatformError:
+            continue
     names = ", ".join(opener.name for opener in openers)
-    raise _unknown(names)
-
-
-def _unknown(names: str) -> SyncdError:
-    return ConfigurationError(
+    raise OtherPlatformError(
         f"this is no database of a platform that is known: {names}",
         hint="syncd init --platform sql --view VIEW, for a schema of your own",
     )
