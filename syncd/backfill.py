@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from syncd.config import WINDOW_SECONDS
 from syncd.cycle import Parts, send
-from syncd.limiter import Limiter
+from syncd.limiter import Ahead, Limiter
 from syncd.model import Row
 
 _log = structlog.get_logger()
@@ -21,8 +20,6 @@ _NAP_SECONDS = 5.0
 _IDLE_SECONDS = 120.0
 """What is not due for so long waits for a scan, or for better times: the daemon sends it."""
 
-_SAYS_SOMETHING = 0.01
-_REST, _WINDOWS_KEPT, _STALE, _OUTDONE = 0.05, 2.5, 1.5, 3
 SUSTAINED = 100_000
 """From about so many writes a day DataCite wants to be asked first, and 300 to 500 requests in 5 minutes (10)."""
 
@@ -47,107 +44,64 @@ def choose(parts: Parts, choice: Choice, *, dry_run: bool = False) -> int:
 class Progress:
     """How far mass work is, and when it will be done.
 
-    The limiter lets a burst through and then rests for about a window. So the time from the beginning of one burst
-    to the next tells what the next ones will be like; where nothing rests, the last window does.
+    The slots tell when the last request can leave; what really was done in their last whole rest tells whether
+    somebody else takes a share of them, or whether there are too few workers to use them.
 
     Attributes:
         total: How many DOIs there were to send.
         left: How many there are now.
         failed: How many stand failed that did not before.
-        window: How long the limiter's window is, in seconds.
     """
 
     total: int
     left: int
     failed: int = 0
-    window: float = WINDOW_SECONDS
     _seen: deque[tuple[float, int]] = field(default_factory=deque, repr=False)
-    _bursts: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=2), repr=False)
-    _began: tuple[float, int] = field(default=(0.0, 0), repr=False)
-    _moved_at: float = field(default=float("-inf"), repr=False)
+    _ahead: Ahead | None = field(default=None, repr=False)
+    _scarce_at: float = field(default=float("-inf"), repr=False)
 
     @property
     def done(self) -> int:
         """How many were dealt with."""
         return self.total - self.left
 
-    def see(self, now: float, left: int) -> None:
-        """So many are left at this moment, in seconds of a clock that does not jump."""
-        if self._moves(now, left):
-            if now - self._moved_at > self.window * _REST:
-                self._bursts.append(self._seen[-1])
-            self._moved_at = now
-        if self._bursts and now - self._bursts[-1][0] > _STALE * self.window:
-            self._bursts.clear()  # slots come free evenly by now, and nothing rests any more
-        if len(self._bursts) == 2:
-            (_, first), (_, second) = self._bursts
-            if second - left > _OUTDONE * (first - second):
-                self._bursts.popleft()  # what came before was no burst, only a few that somebody edited
+    def see(self, now: float, left: int, ahead: Ahead) -> None:
+        """So many are left at this moment, in seconds of a clock that does not jump, and so the slots are."""
         self.left = left
+        self._ahead = ahead
+        if ahead.scarce:
+            self._scarce_at = now
         self._seen.append((now, left))
-        while self._seen[0][0] < now - _WINDOWS_KEPT * self.window:
+        while len(self._seen) > 2 and self._seen[1][0] <= now - ahead.rest:
             self._seen.popleft()
-
-    def _moves(self, now: float, left: int) -> bool:
-        """Whether it goes on as it usually does; a single DOI that somebody edited meanwhile is no burst."""
-        if not self._seen:
-            self._began = (now, left)
-            return False
-        (begin, at_first), (before, then) = self._began, self._seen[-1]
-        usual = (at_first - left) / max(now - begin, 1.0)
-        return then > left and (then - left) / max(now - before, 1.0) >= usual / 2
 
     @property
     def rate(self) -> float:
-        """DOIs a second."""
-        pattern = self._pattern()
-        return pattern.done / pattern.seconds if pattern and pattern.seconds else 0.0
+        """DOIs a second, over one rest of the slots: bursts and pauses in it come again and again."""
+        done, seconds = self._lately()
+        return done / seconds if seconds else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """As if what happened last happened again and again; None while nobody knows."""
-        pattern = self._pattern()
-        if pattern is None or not self._seen:
+        """None while nobody knows."""
+        if self._ahead is None:
             return None
-        now = self._seen[-1][0]
-        if now - self._began[0] < self.window and pattern.done < self.left * _SAYS_SOMETHING:
-            return None
-        again, rest = divmod(pattern.before, pattern.done)
-        return max(0.0, pattern.begin + again * pattern.seconds + pattern.reached(rest) - now)
+        ahead, (done, seconds) = self._ahead, self._lately()
+        if self._seen[-1][0] - self._scarce_at > ahead.rest:
+            # No slot was missing for so long: the workers are what it waits for.
+            return max(ahead.seconds, self.left / done * seconds) if done else None
+        if seconds < ahead.rest:
+            return ahead.seconds
+        return ahead.seconds * max(1.0, ahead.a_rest / done) if done else None
 
-    def _pattern(self) -> "_Pattern | None":
-        """What happened last and will happen again."""
-        if not self._seen:
-            return None
-        now = self._seen[-1][0]
-        if len(self._bursts) == 2:
-            (first, before), (second, after) = self._bursts
-            return _Pattern(second, after, second - first, before - after, self._between(first, second, before))
-        since = next((one for one in self._seen if one[0] > now - self.window), self._seen[0])
-        if self._bursts:
-            since = self._bursts[0]
-        if since[1] <= self.left:
-            return None
-        seconds = max(now - since[0], self.window)
-        return _Pattern(since[0], since[1], seconds, since[1] - self.left, self._between(since[0], now, since[1]))
-
-    def _between(self, begin: float, end: float, before: int) -> list[tuple[float, int]]:
-        return [(at - begin, before - left) for at, left in self._seen if begin <= at <= end]
-
-
-@dataclass(frozen=True, slots=True)
-class _Pattern:
-    """So many done in so many seconds, and how; counted from a moment at which so many were left."""
-
-    begin: float
-    before: int
-    seconds: float
-    done: int
-    steps: Sequence[tuple[float, int]]
-
-    def reached(self, count: int) -> float:
-        """After how many seconds so many were done."""
-        return next((after for after, done in self.steps if done >= count), self.seconds)
+    def _lately(self) -> tuple[float, float]:
+        """What was done in the last rest, or since the beginning, and how long that is."""
+        if self._ahead is None or len(self._seen) < 2:
+            return 0.0, 0.0
+        (before, then), (after, next_), (now, left) = self._seen[0], self._seen[1], self._seen[-1]
+        begin = max(before, now - self._ahead.rest)
+        at_begin = then + (next_ - then) * (begin - before) / max(after - before, 1e-9)
+        return at_begin - left, now - begin
 
 
 def work_off(parts: Parts, limiter: Limiter, tell: Callable[[Progress], None] = lambda _progress: None) -> Progress:
@@ -160,7 +114,7 @@ def work_off(parts: Parts, limiter: Limiter, tell: Callable[[Progress], None] = 
     reading, account, clock = parts.store.reading, parts.account.id, parts.clock
     failed_before = reading.sum(account).quarantined
     total = reading.mass_work(account)
-    progress = Progress(total, total, window=parts.datacite.window)
+    progress = Progress(total, total)
     looking = threading.Lock()
     next_look = 0.0
 
@@ -169,7 +123,8 @@ def work_off(parts: Parts, limiter: Limiter, tell: Callable[[Progress], None] = 
         now = clock.monotonic()
         if (now >= next_look or at_once) and looking.acquire(blocking=False):
             next_look = now + _NAP_SECONDS
-            progress.see(now, reading.mass_work(account))
+            left = reading.mass_work(account)
+            progress.see(now, left, limiter.mass_ahead(left))
             tell(progress)
             looking.release()
 

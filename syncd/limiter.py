@@ -8,8 +8,9 @@ client gave up, so its slot rests the grace time longer. The slots live in the s
 all processes behind one address share, and are measured with its steady time (``store.steady``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 from syncd.clock import Clock
@@ -103,6 +104,10 @@ class Limiter:
             self._clock.sleep(rest)
         return rest > 0
 
+    def mass_ahead(self, count: int) -> "Ahead":
+        """What the slots say of so many requests of mass work that are still to be made."""
+        return ahead(self._slots.until_free(), self._not_for_mass, self._rest.total_seconds(), count)
+
     @contextmanager
     def slot(self, *, mass: bool = False, patience: float = 30.0) -> Iterator[Slot | None]:
         """A slot, or None when none came free within ``patience`` seconds or the program is to stop."""
@@ -129,3 +134,39 @@ class Limiter:
                 return None
             if self._clock.sleep(min(taken.total_seconds() + 0.001, left, _LONGEST_NAP)):
                 return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is to come for mass work, if nothing else takes slots.
+
+    Attributes:
+        seconds: Until the last request can leave.
+        scarce: None can leave at this moment.
+        a_rest: How many can leave in each ``rest``.
+        rest: How long a slot rests.
+    """
+
+    seconds: float
+    scarce: bool
+    a_rest: int
+    rest: float
+
+
+def ahead(until_free: Sequence[float], kept: int, rest: float, count: int) -> Ahead:
+    """When the last of ``count`` requests can leave. Pure.
+
+    Mass work takes a slot only while more than ``kept`` are free, so its first request takes the place of the slot
+    that comes free after ``kept`` others; and each slot that it took is there again one rest later.
+
+    Args:
+        until_free: In how many seconds each slot is free, sorted; one that is in use counts as if it were done now.
+        kept: How many are left to others.
+        rest: How long a used slot rests, in seconds.
+        count: How many requests.
+    """
+    usable = [min(max(0.0, one), rest) for one in until_free[kept:]]
+    if count <= 0 or not usable:
+        return Ahead(0.0, not usable, len(usable), rest)
+    rounds, last = divmod(count - 1, len(usable))
+    return Ahead(usable[last] + rounds * rest, usable[0] > 0, len(usable), rest)

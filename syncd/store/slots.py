@@ -108,6 +108,13 @@ class Slots:
         with self._database.writing() as connection:
             self._free_at(connection, taken, taken.rested_until)
 
+    def until_free(self) -> list[float]:
+        """In how many seconds each slot is free, the soonest first; zero or less: it is."""
+        with self._database.reading() as connection:
+            now = self._database.steady.read(connection)
+            moments = connection.execute(select(slot.c.free_at).order_by(slot.c.free_at)).scalars()
+            return [(moment - now).total_seconds() for moment in moments]
+
     def in_use(self) -> tuple[int, int]:
         """How many slots rest or are taken, and how many there are."""
         with self._database.reading() as connection:
