@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from syncd.errors import SafetyError
 from syncd.sandbox.server import RunningSandbox
 from tests.presets import ckan
 from tests.presets.ckan import Ckan
@@ -222,3 +223,14 @@ def test_addresses_in_the_notes_survive(portal: Ckan) -> None:
     (description,) = portal.site.documents()["10.5072/links-1"]["attributes"]["descriptions"]
 
     assert description["description"] == "See https://example.org/x, write to me@example.org."
+
+
+def test_a_table_that_is_suddenly_half_empty_stops_a_quick_look_before_anything_is_hidden(known: Ckan) -> None:
+    known.site.execute("DELETE FROM package WHERE id IN ('public-1', 'public-2', 'public-3')")
+    before = known.site.requests
+
+    with pytest.raises(SafetyError, match="3 DOIs are missing from the platform and 1 are there"):
+        known.site.sync(full=False)
+
+    assert known.site.requests == before
+    assert [state(known, f"public-{n}") for n in (1, 2, 3)] == ["findable"] * 3
