@@ -17,9 +17,15 @@
 ``cycle`` runs these steps; start there. ``preview`` shows what it would do and does nothing. ``audit`` compares all
 DOIs with what DataCite holds (``drift``), which it asks through ``inquiry``; ``backfill`` sends many once more,
 ``check`` looks whether everything is there. ``cli`` starts all of it by hand and shows the results; ``sandbox`` is a
-DataCite to try it against, and ``demo`` does so. Settings come from ``config``, log lines from ``logs``, the numbers
-of a pass from ``counts``, time from ``clock``, DataCite's word lists from ``vocabularies``, and every refusal from
-``errors``.
+DataCite to try it against, and ``demo`` does so.
+
+``daemon`` does it for years: ``duties`` are what is done again and again for one account, ``rota`` and ``timetable``
+say when, ``pulse`` knows who is stuck, ``signals`` and ``systemd`` are how the daemon is told and tells, ``snapshot``
+is what people see.
+
+``settings`` are what can be set, ``config`` is the file that does, ``secret`` reads passwords. Log lines come from
+``logs``, the numbers of a pass from ``counts``, time from ``clock``, DataCite's word lists from ``vocabularies``, and
+every refusal from ``errors``.
 """
 
 from importlib import metadata

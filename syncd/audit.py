@@ -24,7 +24,7 @@ from syncd.datacite.normal import fingerprints
 from syncd.datacite.remote import Remote
 from syncd.datacite.validation import looks_like_doi, owned
 from syncd.drift import KINDS, absent, as_drifted, difference, held_as, orphan
-from syncd.errors import BusyError, UnreachableError
+from syncd.errors import BusyError, StoppedError, UnreachableError
 from syncd.inquiry import Inquiry
 from syncd.limiter import Limiter
 from syncd.model import MANAGED_ATTRIBUTES, Desired, Held, Problem, Row, State
@@ -141,6 +141,8 @@ class Audit:
         return self.counts
 
     def _keep(self, lease: str) -> None:
+        if self._parts.stopping():
+            raise StoppedError("stopped", hint="the same command goes on where this one ended")
         if not self._store.runs.take_lease(lease, self._parts.process, _LEASE):
             raise BusyError(f"the lease of this comparison of {self._account.id} was lost", hint="run it again")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from syncd.config import BrakeSettings
 from syncd.model import Desired, State
+from syncd.settings import BrakeSettings
 from syncd.store.facts import Note, Stored
 
 _HALF_GONE_FROM = 3

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
-from syncd.config import AccountSettings, Settings
 from syncd.cycle import opened
 from syncd.datacite.validation import owned
 from syncd.errors import ExitCode, SyncdError
@@ -13,6 +12,7 @@ from syncd.inquiry import Inquiry
 from syncd.model import Desired, Problem
 from syncd.platforms import Platform
 from syncd.platforms.crosswalk import orcid_adds_up
+from syncd.settings import AccountSettings, Settings
 from syncd.store import Store, schema
 
 OK, WARN, FAIL = "ok", "warn", "fail"

@@ -25,7 +25,6 @@ import structlog
 
 from syncd.brake import NOBODY, Consent
 from syncd.clock import Clock, SystemClock
-from syncd.config import USUAL, AccountSettings, BrakeSettings, DataCiteSettings, Settings
 from syncd.counts import COUNTED, ScanCounts, SendCounts
 from syncd.datacite.client import Client
 from syncd.errors import SafetyError
@@ -36,6 +35,7 @@ from syncd.plan import ACCOUNT_CAUSES
 from syncd.platforms import Platform, open_platform
 from syncd.scan import Scan
 from syncd.send import Caller, Sender, Together, in_threads
+from syncd.settings import USUAL, AccountSettings, BrakeSettings, DataCiteSettings, Settings
 from syncd.store import Store, schema
 from syncd.store.runs import BRAKE, Runs
 
@@ -157,7 +157,7 @@ def opened(
     try:
         if rebind:
             store.bindings.rebind(account.id, datacite.base_url, platform.identity())
-        parts = Parts(account, datacite, platform, store, client, clock, _process_name(), settings.brake, **others)
+        parts = Parts(account, datacite, platform, store, client, clock, process_name(), settings.brake, **others)
         if bind:
             store.bindings.bind(account.id, datacite.base_url, platform.identity())
         yield parts, prepare(parts)
@@ -217,24 +217,30 @@ def one_pass(parts: Parts, limiter: Limiter, *, full: bool, outline: bool = True
 
 def scan(parts: Parts, *, full: bool, outline: bool = True, consent: Consent = NOBODY) -> ScanCounts:
     """The first half: note what differs; when it would change too much, the account waits for a person."""
-    since = parts.store.runs.watermark(parts.account.id)
-    if full or since is None or not parts.platform.finds_changes:
-        return _scan(parts, FULL, None, consent)
-    counts = _scan(parts, CHANGED, since, consent)
+    if full or not can_look_quickly(parts):
+        return look(parts, FULL, consent)
+    counts = look(parts, CHANGED, consent)
     if outline and parts.platform.gives_outlines and not parts.stopping():
-        counts = counts.and_then(_scan(parts, OUTLINE, since, consent))
+        counts = counts.and_then(look(parts, OUTLINE, consent))
     return counts
 
 
-def _scan(parts: Parts, kind: str, since: Any, consent: Consent) -> ScanCounts:
+def can_look_quickly(parts: Parts) -> bool:
+    """Whether the platform can tell what moved, and a full look left a watermark to ask from."""
+    return parts.platform.finds_changes and parts.store.runs.watermark(parts.account.id) is not None
+
+
+def look(parts: Parts, kind: str, consent: Consent = NOBODY) -> ScanCounts:
+    """Note what one look of this kind (see ``syncd.look``) finds. Raises as ``one_pass`` does."""
     account, platform, runs = parts.account, parts.platform, parts.store.runs
     full = kind == FULL
-    look = Scan(account, platform, parts.store, parts.clock, parts.brake)
-    parts.tell(look.counts)
+    since = None if full else runs.watermark(account.id)
+    scan = Scan(account, platform, parts.store, parts.clock, parts.brake)
+    parts.tell(scan.counts)
     run = runs.begin(account.id, kind, at_once=full)
     result, watermark = "failed", None
     try:
-        if look.run(kind, since=since, holder=parts.process, consent=consent, stopping=parts.stopping):
+        if scan.run(kind, since=since, holder=parts.process, consent=consent, stopping=parts.stopping):
             # A quick look that saw nothing keeps the place it began at.
             result, watermark = "done", since if platform.watermark is None else platform.watermark
             if full or consent.given:
@@ -246,18 +252,18 @@ def _scan(parts: Parts, kind: str, since: Any, consent: Consent) -> ScanCounts:
         raise
     finally:
         # An old watermark is a safe one; it moves before reading again costs much.
-        seen = look.counts.records if kind == CHANGED else 0
-        quiet = not full and not look.counts.changed and not look.counts.gone and seen < _WORTH_A_NEW_PLACE
-        run.end(result, asdict(look.counts), watermark, quiet=quiet and result == "done")
+        seen = scan.counts.records if kind == CHANGED else 0
+        quiet = not full and not scan.counts.changed and not scan.counts.gone and seen < _WORTH_A_NEW_PLACE
+        run.end(result, asdict(scan.counts), watermark, quiet=quiet and result == "done")
     _log.log(
         logging.DEBUG if quiet else logging.INFO,
         "scan.finished",
         account=account.id,
         kind=run.kind,
         result=result,
-        **asdict(look.counts),
+        **asdict(scan.counts),
     )
-    return look.counts
+    return scan.counts
 
 
 def send(parts: Parts, limiter: Limiter) -> SendCounts:
@@ -299,7 +305,8 @@ def end_pauses_that_end_by_trying(runs: Runs, account: str) -> None:
     runs.end_wait([pause.scope for pause in runs.pauses(account) if pause.cause in _ENDED_BY_HAND])
 
 
-def _process_name() -> str:
+def process_name() -> str:
+    """What this process is called in claims and leases."""
     return f"{socket.gethostname()}:{os.getpid()}:{_RUN}"
 
 

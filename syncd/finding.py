@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 from syncd.brake import known
 from syncd.causes import CAUSES
-from syncd.config import AccountSettings
 from syncd.datacite.validation import doi_problem, looks_like_doi, owned
 from syncd.model import Desired, Problem, Row, State
+from syncd.settings import AccountSettings
 from syncd.store.facts import FOREIGN, GONE_DIGEST, LANE_BACKFILL, LANE_STATE, LANE_UPDATE, Note, Stored
 
 _MASS_FROM = 300

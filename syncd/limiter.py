@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from syncd.clock import Clock
-from syncd.config import DataCiteSettings
+from syncd.settings import DataCiteSettings
 from syncd.store.slots import Slots, Taken
 from syncd.store.steady import MARGIN_SECONDS
 

@@ -15,18 +15,20 @@ from datetime import timedelta
 
 from syncd.brake import host_of
 from syncd.clock import Clock
-from syncd.config import AccountSettings
 from syncd.counts import ScanCounts
 from syncd.finding import DUPLICATE, Finding, contested, gone_note, note_of
 from syncd.model import Desired, Outline, Row, State
 from syncd.platforms import Platform
+from syncd.settings import AccountSettings
 from syncd.store import Store
 from syncd.store.facts import Note, Stored
 
 FULL, OUTLINE, CHANGED = "full", "outline", "changed"
 
-LEASE = timedelta(minutes=2)
-"""How long a scan is the only one without saying so again; what was read longer ago may be overtaken."""
+LEASE = timedelta(seconds=25)
+"""How long a scan is the only one without saying so again; what was read longer ago may be overtaken.
+
+After a kill the next one has to wait for so long."""
 
 _ROWS_AT_ONCE = 1000
 
@@ -83,8 +85,8 @@ class Look:
             unlike = [one.key for one in page if not self._as_noted(one, known.get(one.key, ()))]
             self.counts.records += len(page) - len(unlike)
             self.counts.untouched += len(page) - len(unlike)
-            if unlike:
-                yield self._platform.some(unlike)
+            # An empty page as well: whoever looks goes on with its lease, and may be told to stop.
+            yield self._platform.some(unlike) if unlike else []
 
     def _as_noted(self, outline: Outline, known: Sequence[Stored]) -> bool:
         stored = next((one for one in known if one.doi == outline.doi), None)
@@ -99,6 +101,8 @@ class Look:
         return None if row is None or row.doi != one.note.doi else self._finding(row, current, None)
 
     def _examine(self, page: Sequence[Row]) -> list[Finding]:
+        if not page:
+            return []
         self.counts.records += len(page)
         rows = [row for row in page if row.doi]
         self.counts.without_doi += len(page) - len(rows)

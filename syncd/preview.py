@@ -8,13 +8,13 @@ from typing import Any
 
 from syncd.brake import NOBODY, Impact, host_of
 from syncd.clock import SystemClock
-from syncd.config import WINDOW_SECONDS, AccountSettings, Settings
 from syncd.datacite.request import Delete, Put, Write
 from syncd.finding import Finding
 from syncd.model import MANAGED_ATTRIBUTES, Desired, Held, Problem, State
 from syncd.plan import Nothing, Policy, next_step
 from syncd.platforms import Platform
 from syncd.scan import Scan
+from syncd.settings import WINDOW_SECONDS, AccountSettings, Settings
 from syncd.store import Store
 from syncd.store.facts import GONE_DIGEST, Stored
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from syncd.brake import NOBODY, Consent, Impact, Refusal, apart, emptied, judge
 from syncd.clock import Clock
-from syncd.config import USUAL, AccountSettings, BrakeSettings
 from syncd.counts import ScanCounts
 from syncd.errors import BusyError, SafetyError
 from syncd.finding import Finding, in_lane
 from syncd.look import CHANGED, FULL, LEASE, Look
 from syncd.platforms import Platform
+from syncd.settings import USUAL, AccountSettings, BrakeSettings
 from syncd.store import Store
 from syncd.store.facts import FOREIGN
 

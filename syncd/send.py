@@ -12,7 +12,6 @@ import structlog
 
 from syncd import settle
 from syncd.clock import Clock
-from syncd.config import AccountSettings, DataCiteSettings
 from syncd.counts import SendCounts
 from syncd.datacite.answer import Answer, NoAnswer
 from syncd.datacite.outcome import Accepted, Deferred, Halted, Outcome, Rejected, judge
@@ -23,6 +22,7 @@ from syncd.limiter import Limiter, Slot
 from syncd.model import MANAGED_ATTRIBUTES, Desired, Problem, State
 from syncd.plan import Nothing, Policy, next_step
 from syncd.platforms import Platform
+from syncd.settings import AccountSettings, DataCiteSettings
 from syncd.settle import Turn
 from syncd.store import Store
 from syncd.store.facts import GONE_DIGEST, LANE_BACKFILL, Claim, Failed

@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from syncd.clock import SystemClock
-from syncd.config import DataCiteSettings
 from syncd.datacite.client import Client
 from syncd.limiter import Limiter
+from syncd.settings import DataCiteSettings
 from syncd.store import Store
 from syncd.store.slots import Taken
 

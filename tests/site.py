@@ -10,12 +10,12 @@ from sqlalchemy import create_engine, text
 
 from syncd import config, cycle
 from syncd.clock import SystemClock
-from syncd.config import Settings
 from syncd.datacite.client import Client
 from syncd.limiter import Limiter
 from syncd.platforms import open_platform
 from syncd.sandbox.server import RunningSandbox
 from syncd.sandbox.world import StoredDoi
+from syncd.settings import Settings
 from syncd.store import Store, schema
 
 PREFIX = "10.5072"

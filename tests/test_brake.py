@@ -12,11 +12,11 @@ import pytest
 from syncd import scan
 from syncd.backfill import choose
 from syncd.brake import NOBODY, Consent, Impact, emptied, judge
-from syncd.config import USUAL
 from syncd.cycle import opened, send
 from syncd.errors import SafetyError
 from syncd.platforms.sql import SqlPlatform
 from syncd.sandbox.server import RunningSandbox
+from syncd.settings import USUAL
 from tests.site import Site
 
 COUNT = 40

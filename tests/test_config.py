@@ -6,6 +6,7 @@ import pytest
 
 from syncd import config
 from syncd.errors import ConfigurationError
+from syncd.settings import AccountSettings
 
 MINIMAL = """
 [[accounts]]
@@ -114,7 +115,7 @@ def test_a_variable_that_names_nothing_is_refused(tmp_path: Path, name: str) -> 
         config.load(write(tmp_path, MINIMAL), {name: "x"})
 
 
-def account(tmp_path: Path, text: str = MINIMAL, **changes: Any) -> config.AccountSettings:
+def account(tmp_path: Path, text: str = MINIMAL, **changes: Any) -> AccountSettings:
     return config.load(write(tmp_path, text), {}).accounts[0].model_copy(update=changes)
 
 

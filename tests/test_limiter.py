@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from syncd.clock import SystemClock
-from syncd.config import DataCiteSettings
 from syncd.limiter import Limiter
+from syncd.settings import DataCiteSettings
 from syncd.store import Store, schema
 from syncd.store.slots import Taken
 

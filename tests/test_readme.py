@@ -7,6 +7,7 @@ import pytest
 
 from syncd import config
 from syncd.platforms import _PRESETS, check_options, known, openers
+from syncd.settings import AccountSettings, SourceSettings
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,10 +60,18 @@ def test_the_example_in_deploy_names_every_setting_and_is_right() -> None:
     settings = config.load(path, {})
     text = path.read_text()
 
-    for section in (settings.state, settings.datacite, settings.schedule, settings.log):
+    for section in (
+        settings.state,
+        settings.datacite,
+        settings.schedule,
+        settings.log,
+        settings.web,
+        settings.keep,
+        settings.brake,
+    ):
         for name in type(section).model_fields:
             assert re.search(rf"^#? ?{name} =", text, re.MULTILINE), name
-    for name in (*config.AccountSettings.model_fields, *config.SourceSettings.model_fields):
+    for name in (*AccountSettings.model_fields, *SourceSettings.model_fields):
         if name not in ("source", "states", "options", "defaults", "override"):
             assert re.search(rf"^#? ?{name} =", text, re.MULTILINE), name
     for name in ("states", "options", "defaults", "override"):

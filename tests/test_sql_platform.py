@@ -10,11 +10,11 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from syncd.clock import SystemClock
-from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError, PlatformError
 from syncd.model import Desired, Problem, State
 from syncd.platforms.connection import open_engine
 from syncd.platforms.sql import SqlPlatform
+from syncd.settings import AccountSettings
 
 KINDS = ["sqlite", "postgresql", "mariadb"]
 SELECT = "SELECT id AS record_key, doi, status, title AS titles, data AS rights_list, modified FROM thing"

@@ -18,6 +18,7 @@ COMMANDS = {
     "adopt": ("comparing", "Take over what DataCite holds already, without a write."),
     "plan": ("planning", "Show what a pass would send, and send nothing."),
     "sync": ("passes", "One pass: scan the platform, then send until nothing is due."),
+    "run": ("daemon", "The daemon: watch, send, compare, until it is told to stop."),
     "backfill": ("mass", "Send DOIs once more, complete, behind everything that changes."),
     "audit": ("comparing", "Compare every DOI that should be in sync with what DataCite holds now."),
     "status": ("looking", "Where every DOI stands, and what is paused."),

@@ -9,11 +9,11 @@ import click
 from syncd.causes import CAUSES
 from syncd.cli.options import account_option, accounts, config_option, load
 from syncd.cli.output import counted
-from syncd.config import AccountSettings
 from syncd.cycle import connect
 from syncd.errors import ExitCode, UsageError
 from syncd.finding import DUPLICATE
 from syncd.model import doi_name
+from syncd.settings import AccountSettings
 from syncd.store import Store
 from syncd.store.runs import BRAKE, BY_HAND, HOST
 

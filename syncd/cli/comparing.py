@@ -11,10 +11,10 @@ from syncd.brake import Consent
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
 from syncd.cli.output import console, counted, emit_json, table
 from syncd.cli.running import Others, for_each_account
-from syncd.config import AccountSettings, Settings
 from syncd.cycle import connect, opened, scan
 from syncd.drift import KINDS, REPAIRABLE
 from syncd.errors import ExitCode, UsageError
+from syncd.settings import AccountSettings, Settings
 from syncd.store import Store
 from syncd.store.copies import Drift
 

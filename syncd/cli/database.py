@@ -5,8 +5,10 @@ from pathlib import Path
 import click
 
 from syncd.cli.options import config_option, load
+from syncd.errors import UsageError
 from syncd.platforms import open_platform
 from syncd.platforms.grants import reading_grants
+from syncd.platforms.listening import notifying_trigger
 from syncd.store import Store, schema
 
 
@@ -50,5 +52,28 @@ def grants(ctx: click.Context, config_path: Path | None, role: str) -> None:
         try:
             click.echo(f"-- {account.id}")
             click.echo(reading_grants(account.source.url, platform.relations(), role))
+        finally:
+            platform.close()
+
+
+@db.command()
+@config_option
+@click.pass_context
+def trigger(ctx: click.Context, config_path: Path | None) -> None:
+    """Print the SQL for PostgreSQL platforms that lets the daemon hear of a change at once.
+
+    For accounts with a `channel` in their source. Without it, polls see the change some seconds later.
+
+    Example: syncd db trigger | psql repository
+    """
+    settings = load(ctx, config_path)
+    with_channel = [account for account in settings.accounts if account.source.channel]
+    if not with_channel:
+        raise UsageError("no account has a channel", hint='channel = "syncd" in [accounts.source], then again')
+    for account in with_channel:
+        platform = open_platform(account)
+        try:
+            click.echo(f"-- {account.id}")
+            click.echo(notifying_trigger(platform.relations(), account.source.channel))
         finally:
             platform.close()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from syncd import config, logs
-from syncd.config import AccountSettings, Settings
+from syncd.settings import AccountSettings, Settings
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _DEFAULT = Path("syncd.toml")
@@ -40,11 +40,16 @@ def load(ctx: click.Context, config_path: Path | None, *, calm: bool = False) ->
         config_path: ``-c`` after the command's name.
         calm: Warnings only, unless ``-v`` was given: somebody looks at the screen.
     """
-    chosen = config_path or ctx.obj["config"] or _DEFAULT
     set_up_logging(ctx, calm=calm)
-    settings = config.load(chosen)
+    settings = config.load(path_of(ctx, config_path))
     set_up_logging(ctx, settings, calm=calm)
     return settings
+
+
+def path_of(ctx: click.Context, config_path: Path | None) -> Path:
+    """Where the configuration is."""
+    path: Path = config_path or ctx.obj["config"] or _DEFAULT
+    return path
 
 
 def set_up_logging(ctx: click.Context, settings: Settings | None = None, *, calm: bool = False) -> None:

@@ -14,12 +14,12 @@ from syncd.cli.options import account_option, accounts, config_option, json_opti
 from syncd.cli.output import emit_json
 from syncd.cli.planning import make_plans, plan_of, show
 from syncd.cli.running import Others, for_each_account
-from syncd.config import AccountSettings
 from syncd.counts import COUNTED
 from syncd.cycle import Report, run
 from syncd.errors import ExitCode, SafetyError, UsageError
 from syncd.plan import ACCOUNT_CAUSES
 from syncd.preview import Plan
+from syncd.settings import AccountSettings
 from syncd.store import Store
 from syncd.store.reading import Sum
 from syncd.store.runs import WAITS_FOR_A_PERSON

@@ -17,10 +17,10 @@ from syncd.backfill import Progress
 from syncd.cli.options import accounts
 from syncd.cli.output import duration
 from syncd.clock import SystemClock
-from syncd.config import AccountSettings, Settings
 from syncd.counts import ScanCounts, SendCounts
 from syncd.cycle import connect
 from syncd.errors import ExitCode, StoppedError, SyncdError
+from syncd.settings import AccountSettings, Settings
 from syncd.store import Store
 
 _log = structlog.get_logger()

@@ -6,8 +6,8 @@ import click
 
 from syncd.cli.drafts import configuration, preset_configuration
 from syncd.cli.options import config_option, load
-from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError, UsageError
+from syncd.settings import AccountSettings
 
 
 @click.command()

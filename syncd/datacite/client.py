@@ -13,10 +13,10 @@ import httpx
 
 from syncd import __version__
 from syncd.clock import monotonic
-from syncd.config import is_loopback
 from syncd.datacite.answer import Answer, NoAnswer
 from syncd.datacite.deadline import Deadline, TooLateError, guard
 from syncd.datacite.request import Put, Write, path
+from syncd.settings import is_loopback
 
 _CONNECT_SECONDS = 10.0
 _MAX_ANSWER_BYTES = 32 * 1024 * 1024

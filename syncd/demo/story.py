@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from syncd import config
-from syncd.config import Settings
 from syncd.cycle import Report, run
 from syncd.datacite.request import Put
 from syncd.demo import repository
@@ -13,6 +12,7 @@ from syncd.model import Desired, Held
 from syncd.plan import decide
 from syncd.platforms import open_platform
 from syncd.sandbox.server import RunningSandbox
+from syncd.settings import Settings
 from syncd.store import Store, schema
 from syncd.store.reading import FailureGroup, Sum
 

@@ -12,12 +12,12 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from syncd.clock import Clock, SystemClock
-from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError
 from syncd.model import Desired, Outline, Problem, Row
 from syncd.platforms.advice import Advice
 from syncd.platforms.preset import Opener, PresetPlatform, options_of
 from syncd.platforms.sql import SqlPlatform
+from syncd.settings import AccountSettings
 
 __all__ = ["Platform", "check_options", "known", "open_platform", "opener", "openers"]
 

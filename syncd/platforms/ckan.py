@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError, OtherPlatformError
 from syncd.model import MANAGED_ATTRIBUTES, Attributes, Problem, State
 from syncd.platforms import crosswalk
@@ -20,6 +19,7 @@ from syncd.platforms.advice import Advice
 from syncd.platforms.desired import placeholders
 from syncd.platforms.mapping import is_empty
 from syncd.platforms.preset import Ask, Document, Options
+from syncd.settings import AccountSettings
 
 _DAY = re.compile(r"^\d{4}-\d\d-\d\d(\D|$)")
 _AUTOLINK = re.compile(r"<((?:https?|ftp)://[^\s<>]+|[^\s<>@]+@[^\s<>@]+)>")

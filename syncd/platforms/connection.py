@@ -13,12 +13,13 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
 
-from syncd.config import is_loopback
 from syncd.errors import ConfigurationError, PlatformError, SyncdError
 from syncd.logs import without_password
+from syncd.settings import is_loopback
 
 _POOL = 34
 _CONNECT_SECONDS = 10
+_KEEPALIVE_SECONDS = 60
 
 
 def open_engine(address: str, statement_timeout: float) -> Engine:
@@ -39,6 +40,8 @@ def open_engine(address: str, statement_timeout: float) -> Engine:
             raise ConfigurationError(f"there is no SQLite database at {Path(url.database).absolute()}", hint=hint)
         if backend in ("postgresql", "mysql", "mariadb"):
             arguments["connect_timeout"] = _CONNECT_SECONDS
+        if backend == "postgresql":
+            arguments["keepalives_idle"] = _KEEPALIVE_SECONDS  # a server that vanished is noticed in minutes
         engine = create_engine(
             url, connect_args=arguments, pool_size=_POOL, max_overflow=0, pool_pre_ping=backend != "sqlite"
         )

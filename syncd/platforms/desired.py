@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from syncd import __version__
-from syncd.config import AccountSettings, SourceSettings
 from syncd.digest import digest, document_digests
 from syncd.model import Attributes, Desired, Problem, State
 from syncd.platforms import mapping
+from syncd.settings import AccountSettings, SourceSettings
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError, OtherPlatformError
 from syncd.model import Attributes, Problem, State
 from syncd.platforms.advice import Advice
 from syncd.platforms.dspace_mapping import CONTRIBUTORS, attributes
 from syncd.platforms.preset import Ask, Document, Options
+from syncd.settings import AccountSettings
 
 _PERSON_FIELDS = ("person.familyName", "person.givenName", "organization.legalName", "person.identifier.orcid")
 _LEFT_IS_LATEST, _TO_BE_DELETED, _DELETED, _PENDING = 1, 8, 9, 10

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
-from syncd.config import SourceSettings
 from syncd.errors import ConfigurationError
+from syncd.settings import SourceSettings
 
 _RELATION = re.compile(r"\b(?:FROM|JOIN)\s+((?:\w+\.)?\w+)\b(?!\s*\()", re.IGNORECASE)
 

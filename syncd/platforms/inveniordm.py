@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError, OtherPlatformError
 from syncd.model import Attributes, Problem, State, doi_name
 from syncd.platforms.advice import Advice
 from syncd.platforms.inveniordm_mapping import attributes
 from syncd.platforms.preset import Ask, Document, Options
+from syncd.settings import AccountSettings
 
 _PUBLISHED, _DELETED = "P", ("D", "X")
 _VOCABULARIES = ("vocabularies_metadata", "affiliation_metadata", "funder_metadata", "award_metadata",

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from syncd.config import AccountSettings
 from syncd.model import Attributes, Problem, State
 from syncd.platforms.advice import Advice
 from syncd.platforms.ojs_mapping import ARTICLE, GALLEY, ISSUE, attributes
 from syncd.platforms.ojs_reading import PUBLISHED, SCHEDULED, Layout, Page
 from syncd.platforms.preset import Ask, Document, Options
+from syncd.settings import AccountSettings
 
 
 class OjsOptions(Options):

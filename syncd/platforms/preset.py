@@ -17,13 +17,13 @@ from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from syncd.clock import Clock
-from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError
 from syncd.model import Attributes, Desired, Outline, Problem, Row, State, doi_name
 from syncd.platforms import watermark
 from syncd.platforms.advice import Advice
 from syncd.platforms.connection import explained, identity, may_write, open_engine
 from syncd.platforms.desired import Finish, fingerprint, placeholders
+from syncd.settings import AccountSettings
 
 Document = Mapping[str, Any]
 """One record with all that its mapping looks at, and nothing else; its names may stand in a landing page."""

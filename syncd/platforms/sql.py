@@ -15,13 +15,13 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from syncd.clock import Clock
-from syncd.config import AccountSettings
 from syncd.errors import ConfigurationError
 from syncd.model import Desired, Outline, Problem, Row, State, doi_name
 from syncd.platforms import grants, mapping, watermark
 from syncd.platforms.advice import Advice
 from syncd.platforms.connection import explained, identity, may_write, open_engine
 from syncd.platforms.desired import Finish, fingerprint
+from syncd.settings import AccountSettings
 
 _KEY = "record_key"  # not "key", which MySQL reserves
 _NEEDED = (_KEY, "doi")

@@ -7,11 +7,11 @@ from itertools import islice
 from typing import Any
 
 from syncd.clock import SystemClock
-from syncd.config import AccountSettings
 from syncd.errors import OtherPlatformError
 from syncd.model import Problem, Row
 from syncd.platforms.advice import Advice
 from syncd.platforms.preset import Opener, PresetPlatform
+from syncd.settings import AccountSettings
 
 _LOOKED_AT = 20_000
 _ANYWHERE = "https://repository.example.org"

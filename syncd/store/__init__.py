@@ -4,7 +4,7 @@
 habits, ``facts`` are the values that go in and out. ``dois`` is what a scan notes, ``claims`` what a worker does
 with it, ``slots`` what the limiter takes, ``runs`` the bookkeeping around them, ``bindings`` whose state it is,
 ``copies`` what an audit saw at DataCite, ``weights`` what the brake remembers, ``reading`` what people are shown,
-``orders`` what they decide.
+``orders`` what they decide, ``pruning`` what is forgotten.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from syncd.store.copies import Copies
 from syncd.store.database import Database
 from syncd.store.dois import Dois
 from syncd.store.orders import Orders
+from syncd.store.pruning import Pruning
 from syncd.store.reading import Reading
 from syncd.store.runs import Runs
 from syncd.store.slots import Slots
@@ -39,6 +40,7 @@ class Store:
     bindings: Bindings
     copies: Copies
     weights: Weights
+    pruning: Pruning
 
     @classmethod
     def open(cls, url: str, clock: Clock | None = None) -> Self:
@@ -59,6 +61,7 @@ class Store:
             Bindings(database),
             Copies(database),
             Weights(database),
+            Pruning(database),
         )
 
     def close(self) -> None:

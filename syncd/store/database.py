@@ -16,6 +16,7 @@ from syncd.store.steady import SteadyTime
 
 _BUSY_MILLISECONDS = 30_000
 _POOL = 40
+_CONNECT_SECONDS = 10
 
 
 class Database:
@@ -82,7 +83,8 @@ def _explained() -> Iterator[None]:
 
 def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
-        engine = create_engine(url, pool_size=_POOL, max_overflow=0, pool_pre_ping=True)
+        arguments = {"connect_timeout": _CONNECT_SECONDS, "keepalives_idle": 30, "tcp_user_timeout": 30_000}
+        engine = create_engine(url, connect_args=arguments, pool_size=_POOL, max_overflow=0, pool_pre_ping=True)
         event.listen(engine, "connect", _postgresql_session)
         return engine
     engine = create_engine(url, pool_size=_POOL, max_overflow=0)

@@ -57,6 +57,19 @@ class FailureGroup:
     since: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A DOI that a worker has claimed now: who, why, and since when it waits to be true."""
+
+    account: str
+    doi: str
+    process: str
+    wanted: str
+    lane: int
+    changed_at: datetime | None
+    attempts: int
+
+
 class Reading:
     """Queries for ``status``, ``failures`` and ``show``; they work while a daemon runs."""
 
@@ -65,16 +78,47 @@ class Reading:
 
     def sum(self, account: str) -> Sum:
         """Where this account's DOIs stand."""
+        return self.sums([account])[0]
+
+    def sums(self, accounts: Sequence[str]) -> list[Sum]:
+        """Where these accounts' DOIs stand, in their order."""
+        counts: dict[str, dict[str, int]] = {account: {} for account in accounts}
+        oldest: dict[str, datetime | None] = {}
+        bucket = BUCKET.label("bucket")
+        by_bucket = select(doi.c.account, bucket, func.count(), func.min(doi.c.changed_at))
+        wanted = select(doi.c.account, func.count()).group_by(doi.c.account)
+        if len(accounts) == 1:
+            by_bucket, wanted = (query.where(doi.c.account == accounts[0]) for query in (by_bucket, wanted))
         with self._database.reading() as connection:
-            mine = doi.c.account == account
-            wanted = connection.execute(select(func.count()).where(mine)).scalar_one()
-            bucket = BUCKET.label("bucket")
-            groups = connection.execute(
-                select(bucket, func.count(), func.min(doi.c.changed_at)).where(mine).group_by(bucket)
-            ).all()
-        counts = {name: count for name, count, _ in groups}
-        oldest = next((at for name, _, at in groups if name == "pending"), None)
-        return Sum(account, wanted, **{name: counts.get(name, 0) for name in BUCKETS}, oldest_change=oldest)
+            totals: dict[str, int] = {account: count for account, count in connection.execute(wanted)}  # noqa: C416
+            for account, name, count, since in connection.execute(by_bucket.group_by(doi.c.account, bucket)).all():
+                counts.setdefault(account, {})[name] = count
+                if name == "pending":
+                    oldest[account] = since
+        return [
+            Sum(
+                account,
+                totals.get(account, 0),
+                **{name: counts[account].get(name, 0) for name in BUCKETS},
+                oldest_change=oldest.get(account),
+            )
+            for account in accounts
+        ]
+
+    def lanes(self) -> dict[tuple[str, int], int]:
+        """How many DOIs are pending, by account and lane."""
+        query = select(doi.c.account, doi.c.lane, func.count()).where(PENDING).group_by(doi.c.account, doi.c.lane)
+        with self._database.reading() as connection:
+            return {(account, lane): count for account, lane, count in connection.execute(query)}
+
+    def in_flight(self, limit: int) -> list[InFlight]:
+        """What is being sent now, by any process, the oldest change first."""
+        columns = (doi.c.account, doi.c.doi, doi.c.claim_owner, doi.c.desired_state, doi.c.lane, doi.c.changed_at,
+                   doi.c.attempts)  # fmt: skip
+        with self._database.reading() as connection:
+            now = self._database.steady.read(connection)
+            claimed = select(*columns).where(PENDING, doi.c.claim_until > now).order_by(doi.c.changed_at).limit(limit)
+            return [InFlight(*row) for row in connection.execute(claimed)]
 
     def failures(self, account: str, examples: int = 5) -> list[FailureGroup]:
         """The DOIs that are failed now, by cause, most first; with so many examples, 0: all."""
@@ -137,10 +181,18 @@ class Reading:
 
     def last_runs(self, account: str) -> list[dict[str, Any]]:
         """The newest run of each kind."""
-        newest = select(func.max(run.c.id)).where(run.c.account == account).group_by(run.c.kind)
+        return self.newest_runs([account])[account]
+
+    def newest_runs(self, accounts: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """The newest run of each kind, newest first, for each of these accounts."""
+        newest = select(func.max(run.c.id)).group_by(run.c.account, run.c.kind)
         query = select(run).where(run.c.id.in_(newest)).order_by(run.c.id.desc())
+        found: dict[str, list[dict[str, Any]]] = {account: [] for account in accounts}
         with self._database.reading() as connection:
-            return [_plain(row._mapping) for row in connection.execute(query)]
+            for row in connection.execute(query):
+                if row.account in found:
+                    found[row.account].append(_plain(row._mapping))
+        return found
 
 
 _STEADY_COLUMNS = ("unsure_since", "next_try_at", "claim_until")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from syncd.store.database import Database
 from syncd.store.insert import insert_ignoring
@@ -74,6 +74,14 @@ class Runs:
         with self._database.reading() as connection:
             found = connection.execute(_WATERMARK, {"a": account}).scalar_one_or_none()
         return None if found is None else json.loads(found)
+
+    def last_done(self, account: str, kind: str) -> datetime | None:
+        """When the last run of this kind that came to its end began."""
+        query = select(func.max(run.c.started_at)).where(
+            run.c.account == account, run.c.kind == kind, run.c.result == "done"
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def take_lease(self, name: str, holder: str, duration: timedelta) -> bool:
         """Become the only one who does ``name`` for a while, or stay it; False: another one is."""

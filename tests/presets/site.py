@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import URL, create_engine, event, make_url, text
 
 from syncd import config, cycle
-from syncd.config import Settings
 from syncd.model import Desired
 from syncd.platforms import open_platform
 from syncd.platforms.preset import PresetPlatform
 from syncd.sandbox.server import RunningSandbox
 from syncd.sandbox.world import StoredDoi
+from syncd.settings import Settings
 from syncd.store import Store, schema
 
 PREFIX = "10.5072"

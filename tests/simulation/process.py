@@ -12,12 +12,12 @@ from sqlalchemy import Connection, Engine, case, false, func, select, true
 
 from syncd import cycle
 from syncd.brake import Consent
-from syncd.config import Settings
 from syncd.datacite.client import Client
 from syncd.errors import BusyError, StateError, SyncdError
 from syncd.limiter import Limiter
 from syncd.model import Desired, Outline, Problem, Row
 from syncd.platforms import Platform, open_platform
+from syncd.settings import Settings
 from syncd.store import Store
 from syncd.store.database import Database
 from syncd.store.reading import BUCKET

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from syncd import config
-from syncd.config import Settings
 from syncd.platforms import sql
 from syncd.sandbox.firewall import Firewall
 from syncd.sandbox.server import Sandbox
 from syncd.sandbox.world import Account, World
+from syncd.settings import Settings
 from syncd.store import Store, database, schema
 from tests.simulation.network import Network, Weather
 from tests.simulation.process import Killed, Machine, Process, shared_connection

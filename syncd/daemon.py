@@ -1,0 +1,352 @@
+"""``syncd run``: who works and who stands by, signals, reload, drain, and the watchdog.
+
+::
+
+    start ── configuration, tables ──► stand by ── lease ──► work ── SIGTERM ──► drain ──► end
+                                          ▲                   │ SIGHUP: drain, read again, work
+                                          └──── lease lost ───┘
+
+The main thread does nothing else than to look, once a second: for signals, whether the lease is still ours, whether
+a duty is overdue (``rota``) or a thread silent (``pulse``). What is done for an account is in ``duties``. Whatever
+ends this process at whatever moment, nothing is lost: the daemon keeps nothing that is not in the state database.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import structlog
+
+from syncd import cycle
+from syncd.duties import Tally, Trouble, Watch
+from syncd.errors import ExitCode, StateError, SyncdError
+from syncd.platforms.listening import Listener
+from syncd.pulse import Silence, WatchedClock
+from syncd.rota import Duty, Rota
+from syncd.settings import Settings
+from syncd.snapshot import Board, DaemonState
+from syncd.store import Store
+from syncd.systemd import Systemd
+from syncd.timetable import retry_after
+
+_log = structlog.get_logger()
+
+LEASE_NAME = "daemon"
+LEASE = timedelta(seconds=15)
+_RENEW_SECONDS = 4.0
+_TICK_SECONDS = 1.0
+_SAMPLE_SECONDS = 10.0
+_PRUNE_EVERY = 6 * 3600.0
+_SPREAD_SECONDS = 0.05
+POOLS = {"look": 4, "send": 4, "whole": 2, "house": 1}
+"""Threads for quick looks, for sending, for looks at everything and audits, and for what keeps the house clean."""
+
+_NEED_A_RESTART = ("state", "web", "log")
+
+
+class SignalSource(Protocol):
+    """Where signals come from; ``signals.Signals`` is the real one."""
+
+    def wait(self, seconds: float) -> list[int]:
+        """The signals that arrived; waits for the first one so long."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the daemon needs of the world outside; a test may be it.
+
+    Attributes:
+        read_again: Reads the configuration once more; raises ``SyncdError`` when it has mistakes.
+        leave: Ends the process at once with this code.
+        clock: Makes the clock of one generation of work.
+        real_seconds: Where that clock runs faster than APScheduler's.
+    """
+
+    systemd: Systemd
+    read_again: Callable[[], Settings]
+    leave: Callable[[int], Any] = os._exit
+    clock: Callable[[], WatchedClock] = WatchedClock
+    real_seconds: Callable[[float], float] = lambda seconds: seconds
+
+
+class _Work:
+    """Everything that runs while this process is the one that works: one generation, ended by a reload."""
+
+    def __init__(self, settings: Settings, store: Store, tally: Tally, world: Surroundings) -> None:
+        self.settings = settings
+        self.clock = world.clock()
+        self._rota = Rota(self.clock, POOLS, world.real_seconds)
+        self.watches = [
+            Watch(
+                settings, account, store, self.clock, tally,
+                wake=self._rota.wake, crowded=lambda: self._rota.crowded("send"),
+            )
+            for account in settings.accounts
+        ]  # fmt: skip
+        self._listeners: list[Listener] = []
+        self._store = store
+
+    def begin(self) -> None:
+        """Every duty has its turn from now on."""
+        self._rota.start()
+        for number, watch in enumerate(self.watches):
+            names = watch.names
+            later = number * _SPREAD_SECONDS  # a hundred accounts do not open their databases in one moment
+            self._add(Duty(names["poll"], "look", watch.poll), later)
+            self._add(Duty(names["send"], "send", watch.send), later + self.settings.schedule.poll)
+            self._add(Duty(names["reconcile"], "whole", watch.reconcile), later + 1.0)
+            self._add(Duty(names["audit"], "whole", watch.audit), later + 1.0)
+        self._add(Duty("prune", "house", self._prune), 60.0)
+        by_place: dict[tuple[str, str], list[Watch]] = {}
+        for watch in self.watches:
+            source = watch.account.source
+            if source.channel:
+                by_place.setdefault((source.url, source.channel), []).append(watch)
+        for (url, channel), watches in by_place.items():
+            listener = Listener(url, channel, _all_changed(watches))
+            listener.start()
+            self._listeners.append(listener)
+
+    def look(self) -> Silence | None:
+        """Once a second: begin what is overdue; returns a thread that is silent for too long."""
+        self._rota.look()
+        silence = self.clock.pulse.longest()
+        return silence if silence is not None and silence.seconds > self.settings.schedule.stuck else None
+
+    def next_due(self) -> float | None:
+        """In how many seconds the next duty begins."""
+        return self._rota.next_due()
+
+    def end(self) -> None:
+        """Take nothing new, finish what is on its way, and give everything back."""
+        self.clock.stop.set()
+        for listener in self._listeners:
+            listener.stop()
+        self._rota.end()
+        for watch in self.watches:
+            watch.close()
+
+    def _add(self, duty: Duty, delay: float) -> None:
+        work, pulse = duty.work, self.clock.pulse
+
+        def watched() -> float | None:
+            with pulse.working(duty.name):
+                return work()
+
+        duty.work = watched
+        self._rota.add(duty, delay)
+
+    def _prune(self) -> float:
+        keep = self.settings.keep
+        try:
+            gone = self._store.pruning.prune(
+                writes=timedelta(seconds=keep.writes), failures=timedelta(seconds=keep.failures),
+                runs=timedelta(seconds=keep.runs), stopping=self.clock.stop.is_set,
+            )  # fmt: skip
+        except StateError as error:
+            _log.warning("state.not_pruned", message=error.message)
+            return _PRUNE_EVERY / 6
+        if any(gone.values()):
+            _log.info("state.pruned", **gone)
+        return _PRUNE_EVERY
+
+
+def _all_changed(watches: Sequence[Watch]) -> Callable[[], None]:
+    def changed() -> None:
+        for watch in watches:
+            watch.changed()
+
+    return changed
+
+
+class Daemon:
+    """The process as a whole."""
+
+    def __init__(self, settings: Settings, store: Store, signals: SignalSource, world: Surroundings) -> None:
+        self._settings = settings
+        self._store = store
+        self._signals = signals
+        self._world = world
+        self._systemd = world.systemd
+        self._name = cycle.process_name()
+        self.tally = Tally()
+        self.board = Board(store, settings.datacite, self.state)
+        self._work: _Work | None = None
+        self._ready = False
+        self._stuck: Silence | None = None
+        self._reload_error = ""
+        self._ticked_at = time.monotonic()
+        self._leased_until = 0.0
+        self._next_renewal = 0.0
+        self._next_sample = 0.0
+        self._state_failures = 0
+        self._started_at = datetime.now(UTC)
+
+    def run(self) -> ExitCode:
+        """Work, or stand by, until a signal says otherwise.
+
+        Raises:
+            SyncdError: No account can be worked on for a reason that only a person can mend.
+        """
+        _log.info("daemon.started", process=self._name, accounts=len(self._settings.accounts))
+        try:
+            while True:
+                for number in self._signals.wait(_TICK_SECONDS):
+                    if number == signal.SIGHUP:
+                        self._reload()
+                        break
+                    self._systemd.stopping()
+                    _log.info("daemon.stopping", signal=signal.Signals(number).name)
+                    return ExitCode.DONE
+                self._tick()
+        finally:
+            self._end_work()
+            self._release()
+            _log.info("daemon.stopped", process=self._name)
+
+    def state(self) -> DaemonState:
+        """What people and probes are told of this process."""
+        work = self._work
+        troubles: dict[str, Trouble] = {}
+        if work is not None:
+            troubles = {watch.account.id: trouble for watch in work.watches if (trouble := watch.trouble) is not None}
+        return DaemonState(
+            accounts=tuple(account.id for account in self._settings.accounts),
+            working=work is not None,
+            ready=self._ready,
+            turning=time.monotonic() - self._ticked_at < 60.0,
+            stuck=self._stuck,
+            troubles={name: (one.message, one.hint, one.since) for name, one in troubles.items()},
+            reload_error=self._reload_error,
+            started_at=self._started_at,
+            next_due=None if work is None else work.next_due(),
+            requests=self.tally.counts(),
+        )
+
+    # Once a second.
+
+    def _tick(self) -> None:
+        self._ticked_at = time.monotonic()
+        self._mind_the_lease()
+        if self._work is not None:
+            self._mind_the_work(self._work)
+        self._mind_the_silence()
+        if time.monotonic() >= self._next_sample:
+            self._next_sample = time.monotonic() + _SAMPLE_SECONDS
+            self.board.sample()
+        self._systemd.status(self.board.line())
+
+    def _mind_the_lease(self) -> None:
+        """Become the one who works, or stay it; who does not get the lease stands by."""
+        if time.monotonic() < self._next_renewal:
+            return
+        self._next_renewal = time.monotonic() + _RENEW_SECONDS
+        try:
+            mine = self._store.runs.take_lease(LEASE_NAME, self._name, LEASE)
+        except StateError as error:
+            # What is on its way goes on: claims and slots keep it safe, with the lease or without.
+            self._state_failures += 1
+            if self._state_failures == 1:
+                _log.error("state.unavailable", message=error.message, hint=error.hint)
+            self._next_renewal = time.monotonic() + min(_RENEW_SECONDS, retry_after(self._state_failures))
+            return
+        if self._state_failures:
+            _log.info("state.available_again", after_failures=self._state_failures)
+            self._state_failures = 0
+        if mine and self._work is None:
+            _log.info("daemon.works", process=self._name)
+            self._begin_work()
+        elif not mine:
+            if self._work is not None:
+                _log.warning("daemon.superseded", process=self._name)
+                self._end_work()
+            if not self._ready:
+                self._ready = True
+                _log.info("daemon.stands_by", process=self._name)
+                self._systemd.ready()
+
+    def _mind_the_work(self, work: _Work) -> None:
+        stuck = work.look()
+        if stuck is not None and self._stuck is None:
+            _log.critical("worker.stuck", duty=stuck.what, seconds=round(stuck.seconds))
+        self._stuck = stuck
+        if not self._ready:
+            self._become_ready(work)
+
+    def _become_ready(self, work: _Work) -> None:
+        """As soon as one account can be worked on.
+
+        Raises:
+            SyncdError: Every account waits for a person.
+        """
+        troubles = [watch.trouble for watch in work.watches]
+        if any(watch.opened for watch in work.watches):
+            self._ready = True
+            _log.info("daemon.ready", accounts=sum(watch.opened for watch in work.watches))
+            self._systemd.ready()
+        elif all(trouble is not None and trouble.exit_code in _FOR_A_PERSON for trouble in troubles):
+            first = next(trouble for trouble in troubles if trouble is not None)
+            error = SyncdError(first.message, hint=first.hint)
+            error.exit_code = first.exit_code
+            raise error
+
+    def _mind_the_silence(self) -> None:
+        if self._stuck is None:
+            self._systemd.alive()
+
+    # Beginning, ending, and beginning again.
+
+    def _begin_work(self) -> None:
+        self._work = _Work(self._settings, self._store, self.tally, self._world)
+        self._work.begin()
+
+    def _end_work(self) -> None:
+        """Let what is on its way finish; a second signal ends everything at once."""
+        work, self._work = self._work, None
+        self._stuck = None
+        if work is None:
+            return
+        drained = threading.Thread(target=work.end, name="drain", daemon=True)
+        drained.start()
+        while drained.is_alive():
+            for number in self._signals.wait(0.05):
+                if number != signal.SIGHUP:
+                    _log.warning("daemon.ended_at_once", signal=signal.Signals(number).name)
+                    self._world.leave(128 + number)
+            if self._systemd.watchdog is not None:
+                self._systemd.alive()
+            drained.join(0.05)
+
+    def _release(self) -> None:
+        """Let the next one begin at once."""
+        try:
+            self._store.runs.release_lease(LEASE_NAME, self._name)
+        except StateError as error:
+            _log.warning("state.unavailable", message=error.message, hint=error.hint)
+
+    def _reload(self) -> None:
+        """Read the configuration again; one with mistakes changes nothing."""
+        self._systemd.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+        try:
+            new = self._world.read_again()
+        except SyncdError as error:
+            self._reload_error = error.message
+            _log.error("configuration.refused", message=error.message, hint=error.hint)
+        else:
+            self._reload_error = ""
+            fixed = [name for name in _NEED_A_RESTART if getattr(new, name) != getattr(self._settings, name)]
+            kept = {name: getattr(self._settings, name) for name in fixed}
+            changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
+            _log.info("configuration.reloaded", changed=changed, needs_restart=fixed)
+            self._settings = new.model_copy(update=kept)
+            self._end_work()
+            self._next_renewal = 0.0  # the next tick begins again, if this process is still the one that works
+        self._systemd.ready()
+
+
+_FOR_A_PERSON = (ExitCode.CONFIGURATION, ExitCode.CREDENTIALS)

@@ -1,0 +1,324 @@
+"""``syncd run`` as systemd runs it: real processes, real signals, a real notification socket."""
+
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from syncd.platforms.listening import notifying_trigger
+from syncd.sandbox.server import RunningSandbox
+from tests.daemons import Daemon, until
+from tests.site import Site
+
+FAST = """
+[schedule]
+poll = "200ms"
+[web]
+listen = "off"
+[log]
+level = "info"
+"""
+
+
+Sites = Callable[..., Site]
+
+
+@pytest.fixture
+def sites(tmp_path: Path, sandbox: RunningSandbox, database: Callable[[str], str]) -> Iterator[Sites]:
+    """Makes repositories with a daemon that is quick, on databases of a kind."""
+    made: list[Site] = []
+
+    def make(platform: str = "sqlite", state: str = "sqlite", **options: bool) -> Site:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        site = Site(folder, sandbox, database(platform), database(state), **options)
+        site.more = FAST
+        site.settings  # noqa: B018 - writes the file
+        made.append(site)
+        return site
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def site(sites: Sites) -> Site:
+    return sites()
+
+
+def test_it_is_ready_when_the_databases_answered_and_then_sends_what_changes(site: Site) -> None:
+    site.add(1)
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        until(lambda: site.remote(1))
+
+        site.edit(1, titles=[{"title": "Edited"}])
+        site.execute("UPDATE record SET modified = '2026-01-02 10:00:00'")
+
+        until(lambda: site.title(1) == "Edited")
+        assert daemon.stop() == 0
+    assert any("STATUS=" in text for _, text in daemon.told)
+    assert "STOPPING=1" in [text for _, text in daemon.told]
+
+
+def test_the_first_sigterm_lets_every_request_on_its_way_finish_and_be_settled(site: Site) -> None:
+    for number in range(40):
+        site.add(number)
+    site.fault("latency", seconds=1.0, count=1000)
+    with Daemon(site.path) as daemon:
+        until(lambda: len(site.requests) >= 4)
+        daemon.signal(signal.SIGTERM)
+        at_the_signal = len(site.requests)
+
+        assert daemon.ends() == 0
+
+    assert len(site.requests) <= at_the_signal + 4  # one for each worker that had its slot already
+    rows = [site.store.reading.doi(site.account, f"10.5072/r{number}") for number in range(40)]
+    assert all(row is None or (row["unsure_since"] is None and row["claim_owner"] is None) for row in rows)
+    answered = {one["path"].split("?")[0] for one in site.requests if one["status"] == 201}
+    synced = [row["doi"] for row in rows if row is not None and row["synced_digest"] == row["desired_digest"]]
+    assert len(synced) == len(answered)
+    daemon.logs("daemon.stopped")
+
+
+def test_the_second_sigterm_ends_it_at_once(site: Site) -> None:
+    site.add(1)
+    site.fault("latency", seconds=4.0, count=1000)
+    with Daemon(site.path) as daemon:
+        until(lambda: site.requests)
+        daemon.signal(signal.SIGTERM)
+        daemon.logs("daemon.stopping")
+        began = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+
+        assert daemon.ends() == 128 + signal.SIGTERM
+        assert time.monotonic() - began < 2.0
+
+
+def test_sighup_reads_a_good_file_again_and_goes_on_with_it(site: Site) -> None:
+    site.add(1)
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        until(lambda: site.remote(1))
+        site.path.write_text(site.path.read_text().replace('host = "', 'contact = "x@example.org"\nhost = "'))
+        daemon.signal(signal.SIGHUP)
+
+        logged = daemon.logs("configuration.reloaded")
+        assert (logged["changed"], logged["needs_restart"]) == (["datacite"], [])
+        site.add(2)
+        until(lambda: site.remote(2))
+        told = [text for _, text in daemon.told if "STATUS" not in text and "WATCHDOG" not in text]
+        assert told[-2].startswith("RELOADING=1\nMONOTONIC_USEC=")
+        assert told[-1] == "READY=1"
+        assert daemon.stop() == 0
+
+
+def test_sighup_with_a_broken_file_changes_nothing_and_names_every_mistake(site: Site) -> None:
+    site.add(1)
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        text = site.path.read_text()
+        site.path.write_text(text.replace("workers = 4", "workers = 0\nwindw = 3"))
+        daemon.signal(signal.SIGHUP)
+
+        message = daemon.logs("configuration.refused")["message"]
+        assert "workers" in message
+        assert "windw" in message
+        site.add(2)
+        until(lambda: site.remote(2))
+        assert daemon.stop() == 0
+
+
+def test_settings_that_need_a_restart_are_named_and_kept(site: Site, database: Callable[[str], str]) -> None:
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        other = database("sqlite")
+        site.path.write_text(site.path.read_text().replace(site.state_url, other))
+        daemon.signal(signal.SIGHUP)
+
+        assert daemon.logs("configuration.reloaded")["needs_restart"] == ["state"]
+        site.add(2)
+        until(lambda: site.remote(2))
+
+
+def test_the_watchdog_is_not_fed_while_a_worker_hangs(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "hanging.py").write_text(
+        "import json, pathlib, time\n"
+        "def mapping(row):\n"
+        "    while pathlib.Path(__file__).with_name('hang').exists(): time.sleep(0.1)\n"
+        "    return {**json.loads(row['metadata']), 'url': row['url']}\n"
+    )
+    site.add(1)
+    site.more = FAST.replace('poll = "200ms"', 'poll = "200ms"\nstuck = "2s"')
+    text = (site.settings, site.path.read_text())[1]
+    site.path.write_text(text.replace("json:metadata", "hanging:mapping"))
+    with Daemon(site.path, watchdog=2.0, PYTHONPATH=str(tmp_path)) as daemon:
+        daemon.ready()
+        until(lambda: site.remote(1))
+        fed = daemon.hears("WATCHDOG=1")
+        (tmp_path / "hang").touch()
+        site.add(2)
+
+        assert daemon.logs("worker.stuck")["duty"] in (f"poll {site.account}", f"send {site.account}")
+        fed = max(at for at, said in daemon.told if said == "WATCHDOG=1")
+        time.sleep(3.0)
+        assert max(at for at, said in daemon.told if said == "WATCHDOG=1") == fed
+        assert any("stuck" in said for _, said in daemon.told)
+
+        (tmp_path / "hang").unlink()
+        until(lambda: max(at for at, said in daemon.told if said == "WATCHDOG=1") > fed)
+        until(lambda: site.remote(2))
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_second_daemon_stands_by_and_takes_over_within_thirty_seconds_of_a_kill(kind: str, sites: Sites) -> None:
+    site = sites(state=kind)
+    site.add(1)
+    with Daemon(site.path) as first, Daemon(site.path) as second:
+        first.ready(), second.ready()
+        until(lambda: site.remote(1))
+        working, waiting = (first, second) if any(one["event"] == "daemon.works" for one in first.events) else (
+            second, first)  # fmt: skip
+        assert not any(one["event"] == "daemon.works" for one in waiting.events)
+        working.process.kill()
+        killed = time.monotonic()
+        site.add(2)
+
+        until(lambda: site.remote(2))
+        assert time.monotonic() - killed < 30.0
+        waiting.logs("daemon.works", 1.0)
+        assert waiting.stop() == 0
+    assert len([one for one in site.requests if one["method"] == "PUT"]) == 2
+
+
+def test_a_daemon_that_is_stopped_lets_the_next_one_work_at_once(site: Site) -> None:
+    with Daemon(site.path) as first:
+        first.ready()
+        first.logs("daemon.works")
+        with Daemon(site.path) as second:
+            second.logs("daemon.stands_by")
+            assert first.stop() == 0
+            site.add(2)
+            until(lambda: site.remote(2), 10.0)
+
+
+def test_one_account_in_trouble_does_not_keep_the_others_from_being_true(site: Site) -> None:
+    site.add(1)
+    text = site.path.read_text()
+    account = text[text.index("[[accounts]]") :].replace(site.account, "DATACITE.AWAY").replace(
+        site.platform_url, site.platform_url + ".away")  # fmt: skip
+    site.path.write_text(text + account)
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        until(lambda: site.remote(1))
+        trouble = daemon.logs("account.in_trouble")
+
+        assert trouble["account"] == "DATACITE.AWAY"
+        assert "there is no SQLite database" in trouble["message"]
+        assert trouble["hint"]
+        time.sleep(1.0)
+        assert len([one for one in daemon.events if one["event"] == "account.in_trouble"]) == 1
+        assert daemon.stop() == 0
+
+
+def test_when_every_account_waits_for_a_person_it_ends_with_the_exit_code_that_systemd_does_not_restart(
+    site: Site,
+) -> None:
+    site.path.write_text(site.path.read_text().replace(site.platform_url, site.platform_url + ".away"))
+    with Daemon(site.path) as daemon:
+        assert daemon.ends() == 78
+    assert "there is no SQLite database" in daemon.raw
+
+
+def test_an_account_that_nobody_adopted_is_left_alone_until_somebody_does(sites: Sites) -> None:
+    site = sites()
+    site.add(1)
+    site.sync()
+    other = sites(adopted=False)
+    other.add(1, titles=[{"title": "Another"}])
+    before = len(site.requests)
+    with Daemon(other.path) as daemon:
+        trouble = daemon.logs("account.in_trouble")
+        assert "syncd adopt" in trouble["hint"]
+        time.sleep(1.5)
+        assert [one["method"] for one in site.requests[before:]] == ["GET"]
+
+        other.store.bindings.mark_adopted(other.account)
+        until(lambda: site.title(1) == "Another")
+        daemon.logs("account.works_again")
+
+
+# The quickest way.
+
+
+def test_with_a_trigger_an_edit_is_there_in_under_two_seconds(sites: Sites) -> None:
+    site = sites(platform="postgresql")
+    site.more = FAST.replace('poll = "200ms"', 'poll = "10m"')
+    configured = (site.settings, site.path.read_text())[1]
+    site.path.write_text(configured.replace('mapping = "json', 'channel = "syncd"\nmapping = "json'))
+    printed = subprocess.run(
+        [sys.executable, "-m", "syncd", "-c", str(site.path), "db", "trigger"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    site.add(1)
+    with site.engine.begin() as connection:
+        connection.execute(text("SELECT 1"))  # begins the transaction that the driver's statement belongs to
+        connection.connection.driver_connection.execute(printed)
+    waited = []
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        until(lambda: site.remote(1))
+        daemon.logs("platform.heard")
+        for number in range(15):
+            title = f"Edit {number}"
+            began = time.monotonic()
+            site.edit(1, titles=[{"title": title}])
+            until(lambda title=title: site.title(1) == title, 20.0)
+            waited.append(time.monotonic() - began)
+
+    assert statistics.median(waited) < 2.0, waited
+
+
+def test_without_a_trigger_an_edit_is_there_within_poll_and_ten_seconds(site: Site) -> None:
+    site.more = FAST.replace('poll = "200ms"', 'poll = "2s"')
+    site.settings  # noqa: B018
+    site.add(1)
+    waited = []
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        until(lambda: site.remote(1))
+        for number in range(20):
+            title = f"Edit {number}"
+            began = time.monotonic()
+            site.edit(1, titles=[{"title": title}])
+            until(lambda title=title: site.title(1) == title, 20.0)
+            waited.append(time.monotonic() - began)
+
+    assert sorted(waited)[-2] < 12.0, waited
+    assert statistics.median(waited) < 4.0, waited
+
+
+def test_the_trigger_of_a_view_stands_on_its_tables(database: Callable[[str], str]) -> None:
+    engine = create_engine(database("postgresql"))
+    with engine.begin() as connection:
+        for statement in (
+            "CREATE TABLE item (id int)", 'CREATE TABLE "Odd Name" (id int)', "CREATE TABLE stranger (id int)",
+            'CREATE VIEW inner_view AS SELECT id FROM "Odd Name"',
+            "CREATE VIEW outer_view AS SELECT item.id FROM item JOIN inner_view USING (id)",
+        ):  # fmt: skip
+            connection.execute(text(statement))
+        for _ in range(2):  # it may be run again
+            connection.connection.driver_connection.execute(notifying_trigger(["outer_view", "not_there"], "syncd"))
+        found = connection.execute(text("SELECT tgrelid::regclass::text FROM pg_trigger ORDER BY 1")).scalars().all()
+    engine.dispose()
+
+    assert found == ['"Odd Name"', "item"]
