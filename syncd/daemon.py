@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import structlog
 
 from syncd import cycle
-from syncd.duties import Tally, Trouble, Watch
+from syncd.duties import Tally, Watch
 from syncd.errors import ExitCode, StateError, SyncdError
 from syncd.platforms.listening import Listener
 from syncd.pulse import Silence, WatchedClock
@@ -212,9 +212,8 @@ class Daemon:
     def state(self) -> DaemonState:
         """What people and probes are told of this process."""
         work = self._work
-        troubles: dict[str, Trouble] = {}
-        if work is not None:
-            troubles = {watch.account.id: trouble for watch in work.watches if (trouble := watch.trouble) is not None}
+        watches = [] if work is None else work.watches
+        troubles = {watch.account.id: trouble for watch in watches if (trouble := watch.trouble) is not None}
         return DaemonState(
             accounts=tuple(account.id for account in self._settings.accounts),
             working=work is not None,
@@ -222,6 +221,7 @@ class Daemon:
             turning=time.monotonic() - self._ticked_at < 60.0,
             stuck=self._stuck,
             troubles={name: (one.message, one.hint, one.since) for name, one in troubles.items()},
+            looked={watch.account.id: watch.looked_at for watch in watches if watch.looked_at is not None},
             reload_error=self._reload_error,
             started_at=self._started_at,
             next_due=None if work is None else work.next_due(),

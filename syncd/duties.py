@@ -91,7 +91,11 @@ class _Counted:
 
 
 class Watch:
-    """One account that the daemon minds."""
+    """One account that the daemon minds.
+
+    Attributes:
+        looked_at: When its platform was last looked at with success.
+    """
 
     def __init__(
         self,
@@ -106,6 +110,7 @@ class Watch:
     ) -> None:
         """Args: ``wake``: makes the duty of this name begin at once; ``crowded``: others wait to send."""
         self.account = account
+        self.looked_at: datetime | None = None
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -234,6 +239,7 @@ class Watch:
         began = self._clock.monotonic()
         try:
             counts = cycle.look(parts, kind)
+            self.looked_at = self._clock.now()
             self._changes += counts.changed + counts.gone
             if kind == FULL:
                 self._braked = 0

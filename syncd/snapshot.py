@@ -40,6 +40,7 @@ class DaemonState:
         turning: Its main thread looked a moment ago.
         stuck: The thread that made no progress for too long.
         troubles: Account to message, next step and since when, where its duties cannot be done.
+        looked: When each account's platform was last looked at with success.
         next_due: In how many seconds the next duty begins.
         requests: By account, method and answer, since the process began.
     """
@@ -50,6 +51,7 @@ class DaemonState:
     turning: bool
     stuck: Silence | None
     troubles: Mapping[str, tuple[str, str, datetime]]
+    looked: Mapping[str, datetime]
     reload_error: str
     started_at: datetime
     next_due: float | None

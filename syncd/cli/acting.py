@@ -8,7 +8,6 @@ import click
 
 from syncd.causes import CAUSES
 from syncd.cli.options import account_option, accounts, config_option, load
-from syncd.cli.output import counted
 from syncd.cycle import connect
 from syncd.errors import ExitCode, UsageError
 from syncd.finding import DUPLICATE
@@ -16,6 +15,7 @@ from syncd.model import doi_name
 from syncd.settings import AccountSettings
 from syncd.store import Store
 from syncd.store.runs import BRAKE, BY_HAND, HOST
+from syncd.words import counted
 
 _MOST_WORDS = 500
 

@@ -9,7 +9,7 @@ from syncd import audit as audits
 from syncd.audit import Audit, AuditCounts
 from syncd.brake import Consent
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
-from syncd.cli.output import console, counted, emit_json, table
+from syncd.cli.output import console, emit_json, table
 from syncd.cli.running import Others, for_each_account
 from syncd.cycle import connect, opened, scan
 from syncd.drift import KINDS, REPAIRABLE
@@ -17,6 +17,7 @@ from syncd.errors import ExitCode, UsageError
 from syncd.settings import AccountSettings, Settings
 from syncd.store import Store
 from syncd.store.copies import Drift
+from syncd.words import counted
 
 _VALUE_LENGTH = 60
 

@@ -11,6 +11,7 @@ from syncd.daemon import Daemon, Surroundings
 from syncd.errors import ExitCode
 from syncd.signals import Signals
 from syncd.systemd import Systemd
+from syncd.web.server import serving
 
 
 @click.command()
@@ -30,6 +31,8 @@ def run(ctx: click.Context, config_path: Path | None) -> ExitCode:
     with Signals() as signals:
         store = connect(settings)
         try:
-            return Daemon(settings, store, signals, surroundings).run()
+            daemon = Daemon(settings, store, signals, surroundings)
+            with serving(settings.web, daemon.board):
+                return daemon.run()
         finally:
             store.close()

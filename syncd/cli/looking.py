@@ -9,13 +9,14 @@ import click
 
 from syncd.causes import CAUSES
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
-from syncd.cli.output import NARROW, ago, console, counted, emit_json, table
+from syncd.cli.output import NARROW, console, emit_json, table
 from syncd.cycle import connect
 from syncd.errors import ExitCode
 from syncd.model import MANAGED_ATTRIBUTES, doi_name
 from syncd.settings import AccountSettings, Settings
 from syncd.store import Store
 from syncd.store.reading import BUCKETS, Sum
+from syncd.words import ago, counted
 
 
 @click.command()

@@ -10,7 +10,7 @@ import click
 
 from syncd.backfill import SUSTAINED, Choice, Progress, choose, of_pages, work_off
 from syncd.cli.options import account_option, config_option, json_option, load
-from syncd.cli.output import duration, emit_json
+from syncd.cli.output import emit_json
 from syncd.cli.running import Others, for_each_account
 from syncd.cycle import Parts, end_pauses_that_end_by_trying, opened, refuse_unadopted
 from syncd.errors import ExitCode, UsageError
@@ -18,6 +18,7 @@ from syncd.model import doi_name
 from syncd.plan import ACCOUNT_CAUSES
 from syncd.settings import AccountSettings
 from syncd.store import Store
+from syncd.words import duration
 
 
 @click.command()

@@ -11,13 +11,14 @@ import click
 
 from syncd.cli.looking import attribute_names
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
-from syncd.cli.output import console, counted, duration, emit_json, table
+from syncd.cli.output import console, emit_json, table
 from syncd.cycle import connect, opened
 from syncd.errors import ExitCode
 from syncd.inquiry import Inquiry
 from syncd.preview import Plan, Planned, preview
 from syncd.settings import AccountSettings, Settings
 from syncd.store import Store
+from syncd.words import counted, duration
 
 _GROUPS_SHOWN = 16
 _VALUE_LENGTH = 100

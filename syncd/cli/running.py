@@ -15,13 +15,13 @@ import structlog
 from syncd.audit import AuditCounts
 from syncd.backfill import Progress
 from syncd.cli.options import accounts
-from syncd.cli.output import duration
 from syncd.clock import SystemClock
 from syncd.counts import ScanCounts, SendCounts
 from syncd.cycle import connect
 from syncd.errors import ExitCode, StoppedError, SyncdError
 from syncd.settings import AccountSettings, Settings
 from syncd.store import Store
+from syncd.words import duration
 
 _log = structlog.get_logger()
 _LOG_EVERY = 30.0

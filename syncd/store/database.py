@@ -43,6 +43,10 @@ class Database:
         now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
         return now
 
+    def monotonic(self) -> float:
+        """Seconds of this process's clock that do not jump, to measure how long something takes."""
+        return self._clock.monotonic()
+
     def moment(self) -> datetime:
         """The wall clock that all processes share, now."""
         with self.reading() as connection:

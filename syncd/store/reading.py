@@ -179,6 +179,17 @@ class Reading:
             }
         return {**_plain(shown), **history}
 
+    def beginning_with(self, text: str, limit: int) -> list[str]:
+        """DOIs that begin so, of any account."""
+        accounts = select(doi.c.account).distinct()
+        found: set[str] = set()
+        with self._database.reading() as connection:
+            for account in connection.execute(accounts).scalars().all():
+                mine = (doi.c.account == account) & (doi.c.doi >= text) & (doi.c.doi < f"{text}\U0010ffff")
+                query = select(doi.c.doi).where(mine, doi.c.doi.startswith(text, autoescape=True))
+                found |= set(connection.execute(query.order_by(doi.c.doi).limit(limit)).scalars())
+        return sorted(found)[:limit]
+
     def last_runs(self, account: str) -> list[dict[str, Any]]:
         """The newest run of each kind."""
         return self.newest_runs([account])[account]

@@ -222,6 +222,7 @@ class OpenRun:
         self._database = database
         self._account = account
         self._id: int | None = None
+        self._began = database.monotonic()
 
     def write(self) -> None:
         """People see from now on that it runs."""
@@ -244,5 +245,6 @@ class OpenRun:
             connection.execute(update(run).where(run.c.id == self._id).values(values))
 
     def _insert(self, connection: Connection) -> None:
-        row = {"account": self._account, "kind": self.kind, "started_at": self._database.now(connection)}
+        ago = timedelta(seconds=self._database.monotonic() - self._began)
+        row = {"account": self._account, "kind": self.kind, "started_at": self._database.now(connection) - ago}
         self._id = connection.execute(insert(run).values(row).returning(run.c.id)).scalar_one()
