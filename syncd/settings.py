@@ -239,8 +239,10 @@ class AccountSettings(_Section):
         if variable in environment:
             return environment[variable]
         credentials = environment.get("CREDENTIALS_DIRECTORY")
-        if credentials and (path := Path(credentials) / self.id.lower()).is_file():
-            return read_secret(path, private=False)
+        # Loaded one by one they have our name; loaded as a folder, systemd puts the name that the unit gives before it.
+        for name in (self.id.lower(), f"syncd_{self.id.lower()}"):
+            if credentials and (path := Path(credentials) / name).is_file():
+                return read_secret(path, private=False)
         if self.password_file:
             return read_secret(self.password_file, private=True)
         if self.password:

@@ -4,7 +4,6 @@
 """
 
 import os
-import shutil
 import statistics
 import time
 import urllib.request
@@ -20,6 +19,7 @@ from syncd.snapshot import Board, DaemonState
 from syncd.store import Store
 from syncd.web.server import serving
 from tests.large_state import HOSTILE, fill
+from tests.programs import needed
 
 _QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
           "--disable-component-update", "--disable-sync")  # fmt: skip
@@ -47,12 +47,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI must have Chromium: .ci/run installs it")
-        # README's test command must pass on a fresh machine, and no package of the registry brings a browser.
-        pytest.skip("no Chromium on this machine (Debian: apt install chromium); CI has it")
+    program = needed("chromium", "chromium-browser", "google-chrome", package="chromium")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=program, args=list(_QUIET))
         yield opened

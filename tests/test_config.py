@@ -128,6 +128,8 @@ def test_a_password_comes_from_the_environment_before_credentials_before_its_fil
 
     (tmp_path / "datacite.example").write_text("from systemd\n")
     assert one.secret({"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "from systemd"
+    (tmp_path / "datacite.example").rename(tmp_path / "syncd_datacite.example")  # as LoadCredential=syncd:FOLDER has it
+    assert one.secret({"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "from systemd"
     everything = {"CREDENTIALS_DIRECTORY": str(tmp_path), "SYNCD_PASSWORD_DATACITE_EXAMPLE": "from environment"}
     assert one.secret(everything) == "from environment"
 

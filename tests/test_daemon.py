@@ -1,6 +1,7 @@
 """``syncd run`` as systemd runs it: real processes, real signals, a real notification socket."""
 
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -253,6 +254,29 @@ def test_an_account_that_nobody_adopted_is_left_alone_until_somebody_does(sites:
         other.store.bindings.mark_adopted(other.account)
         until(lambda: site.title(1) == "Another")
         daemon.logs("account.works_again")
+
+
+def test_the_health_command_asks_the_daemon_and_tells_by_its_exit_code(site: Site) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    site.path.write_text(site.path.read_text().replace('listen = "off"', f'listen = "127.0.0.1:{port}"'))
+
+    def health(*options: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "syncd", "-c", str(site.path), "health", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return done.returncode, done.stdout
+
+    code, words = health()
+    assert (code, words[:19]) == (1, "not well: no answer")
+    site.add(1)
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        assert health() == (0, "well\n")
+        assert health("--ready") == (0, "well\n")
+        assert '"role": "works"' in health("--ready", "--json")[1]
+        daemon.stop()
+    assert health("--ready")[0] == 1
 
 
 # The quickest way.

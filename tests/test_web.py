@@ -29,16 +29,21 @@ from tests.large_state import HOSTILE
 from tests.site import Site
 
 
+def stated(accounts: tuple[str, ...]) -> DaemonState:
+    """What a daemon that is well says of itself."""
+    now = datetime.now(UTC)
+    return DaemonState(
+        accounts=accounts, working=True, ready=True, turning=True, stuck=None, troubles={},
+        looked=dict.fromkeys(accounts, now), reload_error="", started_at=now - timedelta(hours=3), next_due=1.0,
+        requests={(accounts[0], "PUT", "200"): 7, (accounts[0], "PUT", "no_answer"): 1},
+    )  # fmt: skip
+
+
 class Page:
     """A board with its server; what the daemon says of itself can be changed."""
 
     def __init__(self, store: Store, accounts: tuple[str, ...], **settings: Any) -> None:
-        now = datetime.now(UTC)
-        self.state = DaemonState(
-            accounts=accounts, working=True, ready=True, turning=True, stuck=None, troubles={},
-            looked=dict.fromkeys(accounts, now), reload_error="", started_at=now - timedelta(hours=3), next_due=1.0,
-            requests={(accounts[0], "PUT", "200"): 7, (accounts[0], "PUT", "no_answer"): 1},
-        )  # fmt: skip
+        self.state = stated(accounts)
         self.board = Board(store, DataCiteSettings(), lambda: self.state)
         self._stack = ExitStack()
         self.port = self._stack.enter_context(serving(WebSettings(listen="127.0.0.1:0", **settings), self.board))

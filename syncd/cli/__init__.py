@@ -19,6 +19,7 @@ COMMANDS = {
     "plan": ("planning", "Show what a pass would send, and send nothing."),
     "sync": ("passes", "One pass: scan the platform, then send until nothing is due."),
     "run": ("daemon", "The daemon: watch, send, compare, until it is told to stop."),
+    "health": ("daemon", "Ask the daemon on this machine whether it is well."),
     "backfill": ("mass", "Send DOIs once more, complete, behind everything that changes."),
     "audit": ("comparing", "Compare every DOI that should be in sync with what DataCite holds now."),
     "status": ("looking", "Where every DOI stands, and what is paused."),

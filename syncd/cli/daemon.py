@@ -1,16 +1,18 @@
-"""``syncd run``: the daemon."""
+"""``syncd run``, the daemon, and ``syncd health``, which asks it."""
 
 from pathlib import Path
 
 import click
 
 from syncd import config
-from syncd.cli.options import config_option, load, path_of
+from syncd.cli.options import config_option, json_option, load, path_of
+from syncd.cli.output import emit_json
 from syncd.cycle import connect
 from syncd.daemon import Daemon, Surroundings
-from syncd.errors import ExitCode
+from syncd.errors import ExitCode, UsageError
 from syncd.signals import Signals
 from syncd.systemd import Systemd
+from syncd.web.probe import asked
 from syncd.web.server import serving
 
 
@@ -36,3 +38,27 @@ def run(ctx: click.Context, config_path: Path | None) -> ExitCode:
                 return daemon.run()
         finally:
             store.close()
+
+
+@click.command()
+@config_option
+@json_option
+@click.option("--ready", is_flag=True, help="Whether it can work, not only whether it is alive.")
+@click.pass_context
+def health(ctx: click.Context, config_path: Path | None, as_json: bool, ready: bool) -> ExitCode:
+    """Ask the daemon on this machine whether it is well; exits with 0 when it is, with 1 when not.
+
+    Example: syncd health --ready
+    """
+    settings = load(ctx, config_path, calm=True)
+    place = settings.web.place
+    if place is None:
+        raise UsageError('web.listen is "off", so nobody can be asked', hint="set it to an address of this machine")
+    well, document = asked(place, "readyz" if ready else "healthz")
+    if as_json:
+        emit_json(document)
+    else:
+        click.echo(
+            "well" if well else f"not well: {document.get('problem') or document.get('stuck') or document['main']}"
+        )
+    return ExitCode.DONE if well else ExitCode.RECORDS_FAILED
