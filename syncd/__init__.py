@@ -21,11 +21,11 @@ DataCite to try it against, and ``demo`` does so.
 
 ``daemon`` does it for years: ``duties`` are what is done again and again for one account, ``rota`` and ``timetable``
 say when, ``pulse`` knows who is stuck, ``signals`` and ``systemd`` are how the daemon is told and tells, ``snapshot``
-is what people see, in ``web`` pages and as ``metrics``.
+is what people see, in ``web`` pages and as ``metrics``, ``notify`` what goes out to them.
 
 ``settings`` are what can be set, ``config`` is the file that does, ``secret`` reads passwords. Log lines come from
-``logs``, the numbers of a pass from ``counts``, time from ``clock`` (and in ``words``), DataCite's word lists from
-``vocabularies``, and every refusal from ``errors``.
+``logs`` (named in ``events``), the numbers of a pass from ``counts``, time from ``clock`` (told in ``words``),
+DataCite's word lists from ``vocabularies``, and every refusal from ``errors``.
 """
 
 from importlib import metadata

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from syncd import cycle
+from syncd import cycle, notify
 from syncd.duties import Tally, Watch
 from syncd.errors import ExitCode, StateError, SyncdError
 from syncd.platforms.listening import Listener
@@ -32,7 +32,7 @@ from syncd.settings import Settings
 from syncd.snapshot import Board, DaemonState
 from syncd.store import Store
 from syncd.systemd import Systemd
-from syncd.timetable import retry_after
+from syncd.timetable import retry_after, seconds_until
 
 _log = structlog.get_logger()
 
@@ -42,6 +42,8 @@ _RENEW_SECONDS = 4.0
 _TICK_SECONDS = 1.0
 _SAMPLE_SECONDS = 10.0
 _PRUNE_EVERY = 6 * 3600.0
+_BEAT_SECONDS, _DIGEST_AGAIN_SECONDS, _LOOK_AGAIN_SECONDS = 60.0, 3600.0, 900.0
+_NOBODY = "-"
 _SPREAD_SECONDS = 0.05
 POOLS = {"look": 4, "send": 4, "whole": 2, "house": 1}
 """Threads for quick looks, for sending, for looks at everything and audits, and for what keeps the house clean."""
@@ -77,8 +79,10 @@ class Surroundings:
 class _Work:
     """Everything that runs while this process is the one that works: one generation, ended by a reload."""
 
-    def __init__(self, settings: Settings, store: Store, tally: Tally, world: Surroundings) -> None:
+    def __init__(self, settings: Settings, store: Store, tally: Tally, world: Surroundings, board: Board) -> None:
         self.settings = settings
+        self._board = board
+        self._beaten_at: datetime | None = None
         self.clock = world.clock()
         self._rota = Rota(self.clock, POOLS, world.real_seconds)
         self.watches = [
@@ -102,6 +106,10 @@ class _Work:
             self._add(Duty(names["reconcile"], "whole", watch.reconcile), later + 1.0)
             self._add(Duty(names["audit"], "whole", watch.audit), later + 1.0)
         self._add(Duty("prune", "house", self._prune), 60.0)
+        if self.settings.notify.heartbeat is not None:
+            self._add(Duty("heartbeat", "house", self._beat), _BEAT_SECONDS / 6)
+        if self.settings.notify.webhook is not None or self.settings.notify.mail_to:
+            self._add(Duty("digest", "house", self._digest), _BEAT_SECONDS / 3)
         by_place: dict[tuple[str, str], list[Watch]] = {}
         for watch in self.watches:
             source = watch.account.source
@@ -154,6 +162,38 @@ class _Work:
         if any(gone.values()):
             _log.info("state.pruned", **gone)
         return _PRUNE_EVERY
+
+    def _beat(self) -> float:
+        """Only what was looked at since then is a sign of life."""
+        newest = max((one.looked_at for one in self.watches if one.looked_at is not None), default=None)
+        if newest is None or newest == self._beaten_at:
+            return _BEAT_SECONDS / 6
+        try:
+            notify.beat(self.settings.notify)
+        except SyncdError as error:
+            _log.warning("heartbeat.failed", message=error.message)
+            return _BEAT_SECONDS / 2
+        self._beaten_at = newest
+        return _BEAT_SECONDS
+
+    def _digest(self) -> float | None:
+        """Once a day, whichever process works then; the run's row remembers it."""
+        runs, settings = self._store.runs, self.settings
+        try:
+            last = runs.last_done(_NOBODY, "digest")
+            wait = seconds_until(settings.notify.digest, last, self.clock.now())
+            if wait is None or wait > 0:
+                return None if wait is None else min(wait, _LOOK_AGAIN_SECONDS)
+            page = "the status page" if settings.web.place is None else f"http://{settings.web.listen}/"
+            digest = notify.digest_of(self._board.fresh(), self._board.state(), page)
+            if digest is not None:
+                notify.send(settings.notify, digest)
+                _log.info("digest.sent", subject=digest.subject)
+            runs.begin(_NOBODY, "digest", at_once=False).end("done", {"needed": digest is not None})
+        except SyncdError as error:
+            _log.warning("digest.failed", message=error.message, hint=error.hint)
+            return _DIGEST_AGAIN_SECONDS
+        return _LOOK_AGAIN_SECONDS
 
 
 def _all_changed(watches: Sequence[Watch]) -> Callable[[], None]:
@@ -302,7 +342,7 @@ class Daemon:
     # Beginning, ending, and beginning again.
 
     def _begin_work(self) -> None:
-        self._work = _Work(self._settings, self._store, self.tally, self._world)
+        self._work = _Work(self._settings, self._store, self.tally, self._world, self.board)
         self._work.begin()
 
     def _end_work(self) -> None:

@@ -16,6 +16,7 @@ from syncd.platforms import Platform
 from syncd.settings import USUAL, AccountSettings, BrakeSettings
 from syncd.store import Store
 from syncd.store.facts import FOREIGN
+from syncd.store.leases import Lease
 
 _HELD_BACK = 1000
 
@@ -42,6 +43,7 @@ class Scan:
         self._hosts: frozenset[str] = frozenset()
         self._weighed = False
         self._noted = 0
+        self._lease: Lease | None = None
 
     @property
     def counts(self) -> ScanCounts:
@@ -66,17 +68,17 @@ class Scan:
             BusyError: Another process scans this account.
             SafetyError: The platform suddenly has no records, or so much would change that a person has to look.
         """
-        lease = f"scan:{self._account.id}"
         runs = self._store.runs
+        self._lease = lease = Lease(f"scan:{self._account.id}", holder, LEASE)
         if kind == CHANGED and self._nothing_new(since):
             return True  # the usual end of a quick look: nothing is written, not even a lease
         self._leased_at = self._clock.monotonic()
-        if not runs.take_lease(lease, holder, LEASE):
+        if not runs.take_lease(lease.name, holder, LEASE):
             raise BusyError(f"another process scans {self._account.id} now", hint="try again in a few minutes")
         try:
             held_back, again = [], False
             for findings in self._weighed_differences(kind, since):
-                self._stay(lease, holder)
+                self._stay()
                 # A scan that is braked leaves no mark on what was there before it.
                 self._note([one for one in findings if not one.waits])
                 held_back += [] if again else [one for one in findings if one.waits]
@@ -86,7 +88,7 @@ class Scan:
                     return False
             self._refuse(self.harm(consent))
             for findings in self._once_more(kind, since) if again else [held_back]:
-                self._stay(lease, holder)
+                self._stay()
                 self._note(self._still_so(findings))
                 if stopping():
                     return False
@@ -96,7 +98,7 @@ class Scan:
                 self._store.bindings.remember_hosts(self._account.id, self._look.hosts)
             return True
         finally:
-            runs.release_lease(lease, holder)
+            runs.release_lease(lease.name, holder)
 
     def _once_more(self, kind: str, since: object) -> Iterator[list[Finding]]:
         """The same look, not counted, and only as long as it finds about the same.
@@ -180,17 +182,17 @@ class Scan:
         self.counts.records = self.counts.untouched = look.counts.records
         return True
 
-    def _stay(self, lease: str, holder: str) -> None:
-        """Stay the only one, without a write for every page.
+    def _stay(self) -> None:
+        """Stay the only one, without a write for every page that holds nothing new.
 
         Raises:
             BusyError: Another process scans this account now.
         """
-        if self._clock.monotonic() - self._leased_at < LEASE.total_seconds() / 4:
+        if self._lease is None or self._clock.monotonic() - self._leased_at < LEASE.total_seconds() / 4:
             return
         self._leased_at = self._clock.monotonic()
-        if not self._store.runs.take_lease(lease, holder, LEASE):
-            raise BusyError(f"the lease of this scan of {self._account.id} was lost", hint="run it again")
+        with self._store.database.writing() as connection:
+            self._lease.keep(self._store.database, connection)
 
     def _note(self, findings: Sequence[Finding]) -> None:
         touched = [one for one in findings if one.same_content]
@@ -201,8 +203,9 @@ class Scan:
             one.stored.id for one in changed if one.note.gone and one.stored and one.stored.standing == FOREIGN
         ]
         if strangers:
-            self._store.dois.forget(strangers)
+            self._store.dois.forget(strangers, lease=self._lease)
             changed = [one for one in changed if not (one.stored and one.stored.id in strangers)]
-        self._store.dois.touch([(one.stored, one.note) for one in touched if one.stored])
+        self._store.dois.touch([(one.stored, one.note) for one in touched if one.stored], lease=self._lease)
         if changed:
-            self._store.dois.note(self._account.id, [(one.note, one.stored) for one in changed])
+            notes = [(one.note, one.stored) for one in changed]
+            self._store.dois.note(self._account.id, notes, lease=self._lease)

@@ -315,6 +315,31 @@ class KeepSettings(_Section):
     runs: LongSeconds = 90 * 86400.0
 
 
+class NotifySettings(_Section):
+    """What goes out by itself; nothing unless it is set."""
+
+    heartbeat: SecretStr | None = None
+    digest: str = "07:00"
+    webhook: SecretStr | None = None
+    mail_to: list[str] = Field(default_factory=list)
+    mail_from: str = "syncd@localhost"
+    smtp: str = Field(default="localhost:25", pattern=r"^[^\s:]+:\d{1,5}$")
+
+    @field_validator("digest")
+    @classmethod
+    def _time(cls, words: str) -> str:
+        parse(words)
+        return words
+
+    @field_validator("heartbeat", "webhook")
+    @classmethod
+    def _address(cls, address: SecretStr | None) -> SecretStr | None:
+        if address is not None and not re.match(r"^https?://[^/\s]+", address.get_secret_value()):
+            msg = "an address such as https://hc.example.org/ping/…"
+            raise ValueError(msg)
+        return address
+
+
 class LogSettings(_Section):
     """How much is logged to stderr, and in which form."""
 
@@ -332,6 +357,7 @@ class Settings(_Section):
     schedule: ScheduleSettings = ScheduleSettings()
     web: WebSettings = WebSettings()
     keep: KeepSettings = KeepSettings()
+    notify: NotifySettings = NotifySettings()
     log: LogSettings = LogSettings()
     _path: Path | None = PrivateAttr(default=None)
 

@@ -122,12 +122,16 @@ class Board:
         if latest is None or age > _TOO_OLD_SECONDS:
             with self._taking:
                 if self._latest is None or time.monotonic() - self._taken_at > _TOO_OLD_SECONDS:
-                    self._take()
-                assert self._latest is not None  # noqa: S101 - just taken
+                    return self._take()
                 return self._latest
         if age > max(_FRESH_SECONDS, _SHARE * latest.took):
             self._take_aside()
         return latest
+
+    def fresh(self) -> Snapshot:
+        """Everything now. Raises as ``snapshot`` does."""
+        with self._taking:
+            return self._take()
 
     def sample(self) -> None:
         """Note how many slots are in use now; called every ten seconds."""
@@ -169,7 +173,7 @@ class Board:
         finally:
             self._taking.release()
 
-    def _take(self) -> None:
+    def _take(self) -> Snapshot:
         began = time.monotonic()
         reading, ids = self.store.reading, self.state().accounts
         sums, lanes = reading.sums(ids), reading.lanes()
@@ -189,6 +193,7 @@ class Board:
             took=time.monotonic() - began,
         )
         self._taken_at = time.monotonic()
+        return self._latest
 
     def _mass_work(self, lanes: Mapping[tuple[str, int], int], now: float) -> dict[str, Mass]:
         left = {account: count for (account, lane), count in lanes.items() if lane == LANE_BACKFILL and count}

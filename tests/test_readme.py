@@ -68,6 +68,7 @@ def test_the_example_in_deploy_names_every_setting_and_is_right() -> None:
         settings.web,
         settings.keep,
         settings.brake,
+        settings.notify,
     ):
         for name in type(section).model_fields:
             assert re.search(rf"^#? ?{name} =", text, re.MULTILINE), name

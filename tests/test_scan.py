@@ -1,11 +1,12 @@
 """What a scan costs, and what it must not do."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from syncd.clock import SystemClock
 from syncd.errors import BusyError
@@ -14,6 +15,7 @@ from syncd.platforms.sql import SqlPlatform
 from syncd.sandbox import writes
 from syncd.sandbox.server import RunningSandbox
 from syncd.scan import Scan
+from syncd.store import tables
 from tests.site import ATTRIBUTES, Site
 
 RECORDS = 10_000
@@ -162,6 +164,41 @@ def test_only_one_process_scans_an_account_at_a_time(site: Site) -> None:
 
     with pytest.raises(BusyError, match="another process scans"):
         site.sync()
+
+
+@pytest.mark.parametrize("silent_for", ["between reading and noting", "after it noted"])
+def test_a_process_that_stood_still_longer_than_its_lease_notes_nothing_over_another_ones_scan(
+    silent_for: str, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add(1)
+    site.sync()
+    site.edit(1, titles=[{"title": "Old"}])
+    site.add(2)
+    note = Scan._note
+    stood_still = []
+
+    def stands_still(self: Scan, findings: Any) -> None:
+        if not stood_still and self._lease is not None and self._lease.holder != "another process":
+            stood_still.append(self)
+            if silent_for == "after it noted":
+                note(self, findings)
+            with site.store.database.writing() as connection:  # the time that its lease lasts passes
+                connection.execute(update(tables.lease).values(until=datetime(2020, 1, 1, tzinfo=UTC)))
+            site.edit(1, titles=[{"title": "New"}])
+            site.scan()
+            if silent_for == "after it noted":
+                return
+        note(self, findings)
+
+    monkeypatch.setattr(Scan, "_note", stands_still)
+    monkeypatch.setattr(Scan, "_stay", lambda _self: None)
+    with pytest.raises(BusyError, match="taken over"):
+        site.sync()
+    monkeypatch.undo()
+
+    assert stood_still
+    site.send()
+    assert (site.title(1), site.title(2)) == ("New", "A title")
 
 
 def test_a_scan_that_fails_half_way_takes_nothing_for_gone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

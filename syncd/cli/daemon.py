@@ -58,7 +58,6 @@ def health(ctx: click.Context, config_path: Path | None, as_json: bool, ready: b
     if as_json:
         emit_json(document)
     else:
-        click.echo(
-            "well" if well else f"not well: {document.get('problem') or document.get('stuck') or document['main']}"
-        )
+        why = document.get("problem") or document.get("stuck") or document.get("main")
+        click.echo("well" if well else f"not well: {why}")
     return ExitCode.DONE if well else ExitCode.RECORDS_FAILED

@@ -2,9 +2,9 @@
 
 ``tables`` names them, ``schema`` creates and upgrades them, ``database`` opens a connection with the right
 habits, ``facts`` are the values that go in and out. ``dois`` is what a scan notes, ``claims`` what a worker does
-with it, ``slots`` what the limiter takes, ``runs`` the bookkeeping around them, ``bindings`` whose state it is,
-``copies`` what an audit saw at DataCite, ``weights`` what the brake remembers, ``reading`` what people are shown,
-``orders`` what they decide, ``pruning`` what is forgotten.
+with it, ``slots`` what the limiter takes, ``runs`` the bookkeeping around them, ``leases`` who may,
+``bindings`` whose state it is, ``copies`` what an audit saw at DataCite, ``weights`` what the brake remembers,
+``reading`` what people are shown, ``orders`` what they decide, ``pruning`` what is forgotten.
 """
 
 from dataclasses import dataclass

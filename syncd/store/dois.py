@@ -3,14 +3,16 @@
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Text, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, Text, and_, bindparam, case, delete, func, insert, or_, select, update
 
 from syncd.model import Held, State
 from syncd.store.database import Database
 from syncd.store.facts import EXCLUDED, FOREIGN, Confirmed, Failed, Note, Stored
+from syncd.store.leases import Lease
 from syncd.store.rows import failure_row, held_of
 from syncd.store.tables import PENDING, UtcDateTime, doi, failure
 
@@ -84,12 +86,16 @@ class Dois:
         with self._database.reading() as connection:
             return [_stored(row) for row in connection.execute(select(*_STORED_COLUMNS).where(doi.c.id.in_(row_ids)))]
 
-    def note(self, account: str, notes: Iterable[tuple[Note, Stored | None]]) -> None:
-        """Write down what a scan found: rows of ours are changed, the others added."""
+    def note(self, account: str, notes: Iterable[tuple[Note, Stored | None]], *, lease: Lease | None = None) -> None:
+        """Write down what a scan found: rows of ours are changed, the others added.
+
+        Raises:
+            BusyError: The lease was lost meanwhile; nothing was written.
+        """
         fresh: list[dict[str, Any]] = []
         set_aside: list[dict[str, Any]] = []
         wanted: list[dict[str, Any]] = []
-        with self._database.writing() as connection:
+        with self._writing(lease) as connection:
             now = self._database.now(connection)
             for note, stored in notes:
                 if stored is None:
@@ -123,13 +129,13 @@ class Dois:
             rows = [{**_confirmed(one), "now": now, "steady": steady} for one in ordered]
             return sum(connection.execute(_CONFIRM, row).rowcount for row in rows)
 
-    def forget(self, row_ids: Sequence[int]) -> None:
-        """Drop rows of DOIs that were never ours and are gone."""
-        with self._database.writing() as connection:
+    def forget(self, row_ids: Sequence[int], *, lease: Lease | None = None) -> None:
+        """Drop rows of DOIs that were never ours and are gone. Raises as ``note`` does."""
+        with self._writing(lease) as connection:
             connection.execute(delete(doi).where(doi.c.id.in_(row_ids), doi.c.standing == FOREIGN))
 
-    def touch(self, rows: Sequence[tuple[Stored, Note]]) -> None:
-        """Remember new row digests and outlines of records whose desired did not change.
+    def touch(self, rows: Sequence[tuple[Stored, Note]], *, lease: Lease | None = None) -> None:
+        """Remember new row digests and outlines of records whose desired did not change. Raises as ``note`` does.
 
         A row whose desired did change, because a worker settled it since it was read, is left alone.
         """
@@ -144,8 +150,16 @@ class Dois:
                 }
                 for one, note in ordered
             ]
-            with self._database.writing() as connection:
+            with self._writing(lease) as connection:
                 connection.execute(_TOUCH, values)
+
+    @contextmanager
+    def _writing(self, lease: Lease | None) -> Iterator[Connection]:
+        """A transaction that belongs to the holder of the lease, if one is given."""
+        with self._database.writing() as connection:
+            if lease is not None:
+                lease.keep(self._database, connection)
+            yield connection
 
 
 _STORED_COLUMNS = (

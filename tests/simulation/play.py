@@ -25,7 +25,11 @@ def play(seeds: range) -> Iterator[tuple[int, list[str], int]]:
         for seed in seeds:
             if seed % _SEEDS_BETWEEN_COLLECTIONS == 0:
                 gc.collect()
-            outcome = one_stage.play(seed)
+            try:
+                outcome = one_stage.play(seed)
+            except Exception as error:
+                error.add_note(f"in seed {seed}: python -m tests.simulation --seeds 1 --first {seed}")
+                raise
             found = broken(outcome)
             requests = len(outcome.network.arrivals)
             one_stage.clear(outcome)
