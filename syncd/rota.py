@@ -128,6 +128,9 @@ class Rota:
         """Begin nothing any more, and wait until what is at work is done."""
         with self._lock:
             self._ended = True
+        # What is due in this very moment would be given to threads that take nothing any more.
+        self._scheduler.pause()
+        self._scheduler.remove_all_jobs()
         self._scheduler.shutdown(wait=True)
 
     def _arm(self, duty: Duty, delay: float) -> None:

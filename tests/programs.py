@@ -19,3 +19,13 @@ def needed(*names: str, package: str) -> Path:
     if os.environ.get("CI"):
         pytest.fail(f"CI must have {names[0]}: .ci/run installs it")
     pytest.skip(f"no {names[0]} on this machine (Debian: apt install {package}); CI has it")
+
+
+def needed_library(name: str, *, package: str) -> Path:
+    """Likewise a shared library."""
+    found = next(iter(sorted(Path("/usr/lib").rglob(name))), None)
+    if found is not None:
+        return found
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must have {name}: .ci/run installs it")
+    pytest.skip(f"no {name} on this machine (Debian: apt install {package}); CI has it")

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 from syncd.platforms.listening import notifying_trigger
 from syncd.sandbox.server import RunningSandbox
 from tests.daemons import Daemon, until
+from tests.programs import needed_library
 from tests.site import Site
 
 FAST = """
@@ -346,3 +347,40 @@ def test_the_trigger_of_a_view_stands_on_its_tables(database: Callable[[str], st
     engine.dispose()
 
     assert found == ['"Odd Name"', "item"]
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_wall_clock_that_somebody_sets_by_an_hour_stops_nothing(hours: int, site: Site, tmp_path: Path) -> None:
+    library = needed_library("libfaketime.so.1", package="faketime")
+    said = tmp_path / "clock"
+    said.write_text("+0s")
+    site.more = FAST.replace('poll = "200ms"', 'poll = "3s"')
+    site.settings  # noqa: B018 - writes the file
+    site.add(1)
+    # The kernel's own clock that counts from boot stays as it is, as when an administrator sets the date.
+    faked = {
+        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(said), "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1",
+    }  # fmt: skip
+    with Daemon(site.path, **faked) as daemon:
+        daemon.ready()
+        until(lambda: site.remote(1))
+        time.sleep(1.0)  # so that the next poll waits for its time
+        said.write_text(f"{hours * 3600:+d}s")
+        set_at = time.monotonic()
+        for number in range(2, 5):
+            site.add(number)
+            until(lambda number=number: site.remote(number), 15.0)
+
+        assert time.monotonic() - set_at < 40.0
+        assert daemon.stop() == 0
+    if hours < 0:
+        daemon.logs("duty.overdue")
+
+
+def test_tables_of_a_newer_syncd_are_refused_with_what_to_do(site: Site) -> None:
+    with site.store.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE syncd_version SET version_num = '9999'")
+    with Daemon(site.path) as daemon:
+        assert daemon.ends() == 78
+    assert "run the newer syncd" in daemon.raw
