@@ -230,14 +230,22 @@ def can_look_quickly(parts: Parts) -> bool:
     return parts.platform.finds_changes and parts.store.runs.watermark(parts.account.id) is not None
 
 
-def look(parts: Parts, kind: str, consent: Consent = NOBODY) -> ScanCounts:
-    """Note what one look of this kind (see ``syncd.look``) finds. Raises as ``one_pass`` does."""
+def look(parts: Parts, kind: str, consent: Consent = NOBODY, *, routine: bool = False) -> ScanCounts:
+    """Note what one look of this kind (see ``syncd.look``) finds. Raises as ``one_pass`` does.
+
+    Args:
+        parts: What it works with.
+        kind: Which look.
+        consent: What a person said is right.
+        routine: It is one of many, so it is told and written down only when it found something; quick looks are.
+    """
     account, platform, runs = parts.account, parts.platform, parts.store.runs
     full = kind == FULL
     since = None if full else runs.watermark(account.id)
     scan = Scan(account, platform, parts.store, parts.clock, parts.brake)
     parts.tell(scan.counts)
-    run = runs.begin(account.id, kind, at_once=full)
+    routine = routine or not full
+    run = runs.begin(account.id, kind, at_once=not routine)
     result, watermark = "failed", None
     try:
         if scan.run(kind, since=since, holder=parts.process, consent=consent, stopping=parts.stopping):
@@ -253,7 +261,7 @@ def look(parts: Parts, kind: str, consent: Consent = NOBODY) -> ScanCounts:
     finally:
         # An old watermark is a safe one; it moves before reading again costs much.
         seen = scan.counts.records if kind == CHANGED else 0
-        quiet = not full and not scan.counts.changed and not scan.counts.gone and seen < _WORTH_A_NEW_PLACE
+        quiet = routine and not scan.counts.changed and not scan.counts.gone and seen < _WORTH_A_NEW_PLACE
         run.end(result, asdict(scan.counts), watermark, quiet=quiet and result == "done")
     _log.log(
         logging.DEBUG if quiet else logging.INFO,

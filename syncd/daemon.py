@@ -84,6 +84,7 @@ class _Work:
         self._board = board
         self._beaten_at: datetime | None = None
         self.clock = world.clock()
+        self._began = self.clock.now()
         self._rota = Rota(self.clock, POOLS, world.real_seconds)
         self.watches = [
             Watch(
@@ -180,7 +181,7 @@ class _Work:
         """Once a day, whichever process works then; the run's row remembers it."""
         runs, settings = self._store.runs, self.settings
         try:
-            last = runs.last_done(_NOBODY, "digest")
+            last = runs.last_done(_NOBODY, "digest") or self._began
             wait = seconds_until(settings.notify.digest, last, self.clock.now())
             if wait is None or wait > 0:
                 return None if wait is None else min(wait, _LOOK_AGAIN_SECONDS)

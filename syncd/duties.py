@@ -119,6 +119,7 @@ class Watch:
         self._crowded = crowded
         self._opening = threading.Lock()
         self._looking = threading.Lock()
+        self._began = clock.now()
         self._stack = ExitStack()
         self._opened: tuple[Parts, Limiter] | None = None
         self._troubles: dict[str, Trouble] = {}
@@ -178,21 +179,18 @@ class Watch:
 
     def reconcile(self) -> float | None:
         """Look at every record: the proof."""
-        last = self._last(FULL)
-        wait = seconds_until(self._settings.schedule.reconcile, last, self._clock.now())
-        if wait is None:
-            return None
-        if last is None or wait > 0:
-            # The first look at everything is the first poll's. The wall clock may be set, so it is asked again.
-            return min(wait, _LOOK_AGAIN_SECONDS)
+        # The first look at everything is the first poll's.
+        wait = self._wait(self._settings.schedule.reconcile, FULL)
+        if wait is None or wait > 0:
+            return wait
         return self._guarded("reconcile", self._reconcile, _SOON_SECONDS)
 
     def audit(self) -> float | None:
         """Compare with what DataCite holds."""
-        wait = seconds_until(self._settings.schedule.audit, self._last(AUDIT), self._clock.now())
+        wait = self._wait(self._settings.schedule.audit, AUDIT)
         if wait is None or wait > 0:
-            return wait if wait is None else min(wait, _LOOK_AGAIN_SECONDS)
-        return self._guarded("audit", self._audit, _SOON_SECONDS)
+            return wait
+        return self._guarded("audit", self._audit, _LOOK_AGAIN_SECONDS)
 
     def send(self) -> float:
         """Send what is due; when others wait to send, not for long at once."""
@@ -221,7 +219,8 @@ class Watch:
         if braked and now() < self._full_at:
             return poll
         if braked or not cycle.can_look_quickly(parts):
-            took = self._look(parts, FULL)
+            routine = not braked and not parts.platform.finds_changes
+            took = self._look(parts, FULL, routine=routine)
             return poll if cycle.can_look_quickly(parts) else rest_after(took, poll)
         before = self._changes
         self._look(parts, CHANGED)
@@ -230,7 +229,7 @@ class Watch:
             self._outline_at = now() + rest_after(self._look(parts, OUTLINE), self._settings.schedule.outline)
         return poll
 
-    def _look(self, parts: Parts, kind: str) -> float:
+    def _look(self, parts: Parts, kind: str, *, routine: bool = False) -> float:
         """Note what it finds; returns how many seconds it took.
 
         One that is braked was told by the cycle, and stands as a pause. It is looked again, at everything, at once
@@ -238,7 +237,7 @@ class Watch:
         """
         began = self._clock.monotonic()
         try:
-            counts = cycle.look(parts, kind)
+            counts = cycle.look(parts, kind, routine=routine)
             self.looked_at = self._clock.now()
             self._changes += counts.changed + counts.gone
             if kind == FULL:
@@ -254,7 +253,8 @@ class Watch:
         with self._looking:
             self._look(parts, FULL)
         self._wake(self.names["send"])
-        return min(_LOOK_AGAIN_SECONDS, seconds_until(self._settings.schedule.reconcile, None, self._clock.now()) or 0)
+        # One that is braked did not come to its end, and is not repeated before the polls do.
+        return max(_SOON_SECONDS, self._full_at - self._clock.monotonic()) if self._braked else _SOON_SECONDS
 
     def _audit(self) -> float | None:
         parts = self.open()
@@ -265,7 +265,7 @@ class Watch:
             mended, left = audit.repair(parts, settings.repair)
             _log.info("audit.repaired", account=self.account.id, pending=mended, left_alone=left)
             self._wake(self.names["send"])
-        return min(_LOOK_AGAIN_SECONDS, seconds_until(settings.audit, None, self._clock.now()) or 0)
+        return _SOON_SECONDS
 
     def _send(self) -> float:
         parts = self.open()
@@ -316,9 +316,11 @@ class Watch:
         assert self._opened is not None  # noqa: S101 - whoever asks has opened it
         return self._opened[1]
 
-    def _last(self, kind: str) -> datetime | None:
-        """When a run of this kind last came to its end."""
-        return self._store.runs.last_done(self.account.id, kind)
+    def _wait(self, words: str, kind: str) -> float | None:
+        """How long until it is time for such a run; the wall clock may be set, so it is asked again and again."""
+        last = self._store.runs.last_done(self.account.id, kind) or self._began
+        wait = seconds_until(words, last, self._clock.now())
+        return None if wait is None else min(wait, _LOOK_AGAIN_SECONDS)
 
     def _guarded(self, kind: str, duty: Callable[[], float | None], otherwise: float) -> float:
         """Do it; what an operator can mend is told once and tried again."""

@@ -41,9 +41,12 @@ def next_after(words: str, moment: datetime) -> datetime | None:
     return found
 
 
-def seconds_until(words: str, last: datetime | None, now: datetime) -> float | None:
-    """How long to wait; 0 when its time passed since it was last done; None when it is never done."""
-    due = next_after(words, now if last is None else min(last, now))
+def seconds_until(words: str, last: datetime, now: datetime) -> float | None:
+    """How long to wait; 0 when its time passed since it was last done, or since nobody did it; None when it never is.
+
+    Whoever asks again and again needs a moment that stays: asked from *now* on, no time is ever past.
+    """
+    due = next_after(words, min(last, now))
     return None if due is None else max(0.0, (due - now).total_seconds())
 
 

@@ -9,6 +9,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,7 @@ def completions() -> dict[str, str]:
     return found
 
 
+@cache
 def made() -> dict[Path, str]:
     """Every file that is made, with its content."""
     files = {DEPLOY / "reference.md": reference()}

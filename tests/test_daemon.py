@@ -384,3 +384,20 @@ def test_tables_of_a_newer_syncd_are_refused_with_what_to_do(site: Site) -> None
     with Daemon(site.path) as daemon:
         assert daemon.ends() == 78
     assert "run the newer syncd" in daemon.raw
+
+
+def test_a_platform_that_cannot_tell_what_moved_is_read_as_a_whole_and_that_is_not_told_each_time(site: Site) -> None:
+    lines = [line for line in site.path.read_text().splitlines() if not line.startswith("changed = ")]
+    site.path.write_text("\n".join(lines))
+    site.add(1)
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        until(lambda: site.remote(1))
+        time.sleep(2.0)
+        site.edit(1, titles=[{"title": "Edited"}])
+        until(lambda: site.title(1) == "Edited")
+        assert daemon.stop() == 0
+
+    looks = [one for one in daemon.events if one["event"] == "scan.finished"]
+    assert [(one["kind"], one["changed"]) for one in looks] == [("full", 1), ("full", 1)]
+    assert len(site.store.reading.last_runs(site.account)) == 2

@@ -221,7 +221,15 @@ def test_what_was_missed_is_due_now_and_what_is_off_never() -> None:
     assert seconds_until("02:30", now - timedelta(days=2), now) == 0
     assert seconds_until("02:30", now - timedelta(hours=1), now) == 14.5 * 3600
     assert seconds_until("02:30", now + timedelta(days=300), now) == 14.5 * 3600  # the clock was wrong then
-    assert seconds_until("off", None, now) is None
+    assert seconds_until("off", now, now) is None
+
+
+def test_who_asks_all_the_time_is_told_once_that_it_is_time() -> None:
+    began = datetime(2026, 11, 26, 1, tzinfo=UTC)
+    asked = [seconds_until("02:30", began, began + timedelta(minutes=minute)) for minute in range(0, 200, 7)]
+
+    assert asked[0] == 5400
+    assert all(wait == 0 for wait in asked[13:])
 
 
 def test_reading_everything_takes_a_tenth_of_the_time_at_most() -> None:
