@@ -7,32 +7,32 @@
                                           └──── lease lost ───┘
 
 The main thread does nothing else than to look, once a second: for signals, whether the lease is still ours, whether
-a duty is overdue (``rota``) or a thread silent (``pulse``). What is done for an account is in ``duties``. Whatever
-ends this process at whatever moment, nothing is lost: the daemon keeps nothing that is not in the state database.
+a duty is overdue (``rota``) or a thread silent (``pulse``). What is done meanwhile is in ``work``, and for one
+account in ``duties``. Whatever ends this process at whatever moment, nothing is lost: the daemon keeps nothing that is
+not in the state database.
 """
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
 
-from syncd import cycle, notify
-from syncd.duties import Tally, Watch
+from syncd import cycle
+from syncd.duties import Tally
 from syncd.errors import ExitCode, StateError, SyncdError
-from syncd.platforms.listening import Listener
 from syncd.pulse import Silence, WatchedClock
-from syncd.rota import Duty, Rota
 from syncd.settings import Settings
 from syncd.snapshot import Board, DaemonState
 from syncd.store import Store
 from syncd.systemd import Systemd
-from syncd.timetable import retry_after, seconds_until
+from syncd.timetable import retry_after
+from syncd.work import Work
 
 _log = structlog.get_logger()
 
@@ -41,12 +41,6 @@ LEASE = timedelta(seconds=15)
 _RENEW_SECONDS = 4.0
 _TICK_SECONDS = 1.0
 _SAMPLE_SECONDS = 10.0
-_PRUNE_EVERY = 6 * 3600.0
-_BEAT_SECONDS, _DIGEST_AGAIN_SECONDS, _LOOK_AGAIN_SECONDS = 60.0, 3600.0, 900.0
-_NOBODY = "-"
-_SPREAD_SECONDS = 0.05
-POOLS = {"look": 4, "send": 4, "whole": 2, "house": 1}
-"""Threads for quick looks, for sending, for looks at everything and audits, and for what keeps the house clean."""
 
 _NEED_A_RESTART = ("state", "web", "log")
 
@@ -76,135 +70,6 @@ class Surroundings:
     real_seconds: Callable[[float], float] = lambda seconds: seconds
 
 
-class _Work:
-    """Everything that runs while this process is the one that works: one generation, ended by a reload."""
-
-    def __init__(self, settings: Settings, store: Store, tally: Tally, world: Surroundings, board: Board) -> None:
-        self.settings = settings
-        self._board = board
-        self._beaten_at: datetime | None = None
-        self.clock = world.clock()
-        self._began = self.clock.now()
-        self._rota = Rota(self.clock, POOLS, world.real_seconds)
-        self.watches = [
-            Watch(
-                settings, account, store, self.clock, tally,
-                wake=self._rota.wake, crowded=lambda: self._rota.crowded("send"),
-            )
-            for account in settings.accounts
-        ]  # fmt: skip
-        self._listeners: list[Listener] = []
-        self._store = store
-
-    def begin(self) -> None:
-        """Every duty has its turn from now on."""
-        self._rota.start()
-        for number, watch in enumerate(self.watches):
-            names = watch.names
-            later = number * _SPREAD_SECONDS  # a hundred accounts do not open their databases in one moment
-            self._add(Duty(names["poll"], "look", watch.poll), later)
-            self._add(Duty(names["send"], "send", watch.send), later + self.settings.schedule.poll)
-            self._add(Duty(names["reconcile"], "whole", watch.reconcile), later + 1.0)
-            self._add(Duty(names["audit"], "whole", watch.audit), later + 1.0)
-        self._add(Duty("prune", "house", self._prune), 60.0)
-        if self.settings.notify.heartbeat is not None:
-            self._add(Duty("heartbeat", "house", self._beat), _BEAT_SECONDS / 6)
-        if self.settings.notify.webhook is not None or self.settings.notify.mail_to:
-            self._add(Duty("digest", "house", self._digest), _BEAT_SECONDS / 3)
-        by_place: dict[tuple[str, str], list[Watch]] = {}
-        for watch in self.watches:
-            source = watch.account.source
-            if source.channel:
-                by_place.setdefault((source.url, source.channel), []).append(watch)
-        for (url, channel), watches in by_place.items():
-            listener = Listener(url, channel, _all_changed(watches))
-            listener.start()
-            self._listeners.append(listener)
-
-    def look(self) -> Silence | None:
-        """Once a second: begin what is overdue; returns a thread that is silent for too long."""
-        self._rota.look()
-        silence = self.clock.pulse.longest()
-        return silence if silence is not None and silence.seconds > self.settings.schedule.stuck else None
-
-    def next_due(self) -> float | None:
-        """In how many seconds the next duty begins."""
-        return self._rota.next_due()
-
-    def end(self) -> None:
-        """Take nothing new, finish what is on its way, and give everything back."""
-        self.clock.stop.set()
-        for listener in self._listeners:
-            listener.stop()
-        self._rota.end()
-        for watch in self.watches:
-            watch.close()
-
-    def _add(self, duty: Duty, delay: float) -> None:
-        work, pulse = duty.work, self.clock.pulse
-
-        def watched() -> float | None:
-            with pulse.working(duty.name):
-                return work()
-
-        duty.work = watched
-        self._rota.add(duty, delay)
-
-    def _prune(self) -> float:
-        keep = self.settings.keep
-        try:
-            gone = self._store.pruning.prune(
-                writes=timedelta(seconds=keep.writes), failures=timedelta(seconds=keep.failures),
-                runs=timedelta(seconds=keep.runs), stopping=self.clock.stop.is_set,
-            )  # fmt: skip
-        except StateError as error:
-            _log.warning("state.not_pruned", message=error.message)
-            return _PRUNE_EVERY / 6
-        if any(gone.values()):
-            _log.info("state.pruned", **gone)
-        return _PRUNE_EVERY
-
-    def _beat(self) -> float:
-        """Only what was looked at since then is a sign of life."""
-        newest = max((one.looked_at for one in self.watches if one.looked_at is not None), default=None)
-        if newest is None or newest == self._beaten_at:
-            return _BEAT_SECONDS / 6
-        try:
-            notify.beat(self.settings.notify)
-        except SyncdError as error:
-            _log.warning("heartbeat.failed", message=error.message)
-            return _BEAT_SECONDS / 2
-        self._beaten_at = newest
-        return _BEAT_SECONDS
-
-    def _digest(self) -> float | None:
-        """Once a day, whichever process works then; the run's row remembers it."""
-        runs, settings = self._store.runs, self.settings
-        try:
-            last = runs.last_done(_NOBODY, "digest") or self._began
-            wait = seconds_until(settings.notify.digest, last, self.clock.now())
-            if wait is None or wait > 0:
-                return None if wait is None else min(wait, _LOOK_AGAIN_SECONDS)
-            page = "the status page" if settings.web.place is None else f"http://{settings.web.listen}/"
-            digest = notify.digest_of(self._board.fresh(), self._board.state(), page)
-            if digest is not None:
-                notify.send(settings.notify, digest)
-                _log.info("digest.sent", subject=digest.subject)
-            runs.begin(_NOBODY, "digest", at_once=False).end("done", {"needed": digest is not None})
-        except SyncdError as error:
-            _log.warning("digest.failed", message=error.message, hint=error.hint)
-            return _DIGEST_AGAIN_SECONDS
-        return _LOOK_AGAIN_SECONDS
-
-
-def _all_changed(watches: Sequence[Watch]) -> Callable[[], None]:
-    def changed() -> None:
-        for watch in watches:
-            watch.changed()
-
-    return changed
-
-
 class Daemon:
     """The process as a whole."""
 
@@ -217,7 +82,7 @@ class Daemon:
         self._name = cycle.process_name()
         self.tally = Tally()
         self.board = Board(store, settings.datacite, self.state)
-        self._work: _Work | None = None
+        self._work: Work | None = None
         self._ready = False
         self._stuck: Silence | None = None
         self._reload_error = ""
@@ -311,7 +176,7 @@ class Daemon:
                 _log.info("daemon.stands_by", process=self._name)
                 self._systemd.ready()
 
-    def _mind_the_work(self, work: _Work) -> None:
+    def _mind_the_work(self, work: Work) -> None:
         stuck = work.look()
         if stuck is not None and self._stuck is None:
             _log.critical("worker.stuck", duty=stuck.what, seconds=round(stuck.seconds))
@@ -319,7 +184,7 @@ class Daemon:
         if not self._ready:
             self._become_ready(work)
 
-    def _become_ready(self, work: _Work) -> None:
+    def _become_ready(self, work: Work) -> None:
         """As soon as one account can be worked on.
 
         Raises:
@@ -343,7 +208,8 @@ class Daemon:
     # Beginning, ending, and beginning again.
 
     def _begin_work(self) -> None:
-        self._work = _Work(self._settings, self._store, self.tally, self._world, self.board)
+        clock, real_seconds = self._world.clock(), self._world.real_seconds
+        self._work = Work(self._settings, self._store, self.tally, self.board, clock, real_seconds)
         self._work.begin()
 
     def _end_work(self) -> None:
