@@ -135,18 +135,19 @@ class Rota:
 
     def _arm(self, duty: Duty, delay: float) -> None:
         """The next turn is then; one that was to come instead is not."""
+        # Within the lock: while APScheduler shuts down, it waits for our threads, and none of them may wait for it.
         with self._lock:
             if self._ended:
                 return
-            superseded = duty.job
+            with contextlib.suppress(JobLookupError):
+                self._scheduler.remove_job(duty.job)
             duty.turn += 1
             duty.queued = False
             duty.due = self._clock.monotonic() + delay
-            job, turn = duty.job, duty.turn
-        with contextlib.suppress(JobLookupError):
-            self._scheduler.remove_job(superseded)
-        at = datetime.now(UTC) + timedelta(seconds=self._real_seconds(delay))
-        self._scheduler.add_job(self._take_turn, "date", run_date=at, args=[duty, turn], id=job, executor=duty.pool)
+            at = datetime.now(UTC) + timedelta(seconds=self._real_seconds(delay))
+            self._scheduler.add_job(
+                self._take_turn, "date", run_date=at, args=[duty, duty.turn], id=duty.job, executor=duty.pool
+            )
 
     def _queued(self, event: JobEvent) -> None:
         """It waits for a thread, unless it has begun before we hear of it."""

@@ -181,6 +181,20 @@ def test_at_the_end_what_is_at_work_is_finished_and_nothing_begins_any_more() ->
     assert done == ["done"]
 
 
+def test_the_end_never_waits_for_a_turn_that_waits_for_it() -> None:
+    for _ in range(150):
+        made = Rota(SystemClock(), {"many": 8})
+        made.start()
+        for number in range(8):
+            made.add(Duty(str(number), "many", lambda: 0.0))
+        time.sleep(0.003)
+        ended = threading.Thread(target=made.end, daemon=True)
+        ended.start()
+        ended.join(10.0)
+
+        assert not ended.is_alive()
+
+
 # Times.
 
 
