@@ -190,7 +190,9 @@ class Audit:
         suspects: list[Suspect] = []
         for rows in self._parts.platform.all():
             self._keep(lease)
-            suspects += self._compare_page([row for row in rows if looks_like_doi(row.doi)])
+            comparable = [row for row in rows if looks_like_doi(row.doi)]
+            self.counts.unmapped += sum(bool(row.doi) for row in rows) - len(comparable)
+            suspects += self._compare_page(comparable)
             if len(suspects) >= _ASK_AT_ONCE:
                 self._confirm(suspects)
                 suspects = []

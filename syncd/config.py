@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from syncd.errors import ConfigurationError
 from syncd.secret import refuse_open_file
-from syncd.settings import Settings, StateSettings
+from syncd.settings import Settings, StateSettings, WebSettings
 
 _SQLITE_FILE = re.compile(r"^sqlite:///([^/:].*)$")
 
@@ -43,6 +43,23 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     if any(account.password for account in settings.accounts):
         refuse_open_file(path)
     return settings
+
+
+def where_it_listens(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[str, int] | None:
+    """``web.place`` of a file that may have mistakes elsewhere; the default when the file cannot be read at all."""
+    try:
+        return load(path, environment).web.place
+    except ConfigurationError:
+        pass
+    try:
+        written = tomllib.loads(path.read_text(encoding="utf-8")).get("web", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        written = {}
+    listen = environment.get("SYNCD_WEB__LISTEN") or (written.get("listen") if isinstance(written, dict) else None)
+    try:
+        return WebSettings(listen=listen).place if listen else WebSettings().place
+    except ValidationError:
+        return WebSettings().place
 
 
 def _with_environment(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:

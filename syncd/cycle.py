@@ -27,7 +27,7 @@ from syncd.brake import NOBODY, Consent
 from syncd.clock import Clock, SystemClock
 from syncd.counts import COUNTED, ScanCounts, SendCounts
 from syncd.datacite.client import Client
-from syncd.errors import SafetyError
+from syncd.errors import SafetyError, SyncdError
 from syncd.inquiry import Inquiry
 from syncd.limiter import Limiter
 from syncd.look import CHANGED, FULL, OUTLINE
@@ -246,7 +246,7 @@ def look(parts: Parts, kind: str, consent: Consent = NOBODY, *, routine: bool = 
     parts.tell(scan.counts)
     routine = routine or not full
     run = runs.begin(account.id, kind, at_once=not routine)
-    result, watermark = "failed", None
+    result, watermark, message = "failed", None, ""
     try:
         if scan.run(kind, since=since, holder=parts.process, consent=consent, stopping=parts.stopping):
             # A quick look that saw nothing keeps the place it began at.
@@ -257,12 +257,16 @@ def look(parts: Parts, kind: str, consent: Consent = NOBODY, *, routine: bool = 
         # Whoever sends for this account stops as well, until a scan passes or a person says that it is right.
         pause = runs.pause(account.id, BRAKE, f"{refusal.message} → {refusal.hint}", lambda _attempts: None)
         _log.error("scan.braked", account=account.id, message=refusal.message, since=str(pause.since))
+        message = refusal.message
+        raise
+    except SyncdError as error:
+        message = str(error)
         raise
     finally:
         # An old watermark is a safe one; it moves before reading again costs much.
         seen = scan.counts.records if kind == CHANGED else 0
         quiet = routine and not scan.counts.changed and not scan.counts.gone and seen < _WORTH_A_NEW_PLACE
-        run.end(result, asdict(scan.counts), watermark, quiet=quiet and result == "done")
+        run.end(result, asdict(scan.counts), watermark, quiet=quiet and result == "done", message=message)
     _log.log(
         logging.DEBUG if quiet else logging.INFO,
         "scan.finished",
@@ -276,6 +280,7 @@ def look(parts: Parts, kind: str, consent: Consent = NOBODY, *, routine: bool = 
 
 def send(parts: Parts, limiter: Limiter) -> SendCounts:
     """The second half: bring what is pending up to date."""
+    limiter.order_mass(parts.store.bindings.mass_ceiling(parts.account.id))
     sender = Sender(
         parts.account,
         parts.datacite,
@@ -291,14 +296,17 @@ def send(parts: Parts, limiter: Limiter) -> SendCounts:
     )
     parts.tell(sender.counts)
     run = parts.store.runs.begin(parts.account.id, SEND, at_once=False)
-    result = "failed"
+    result, message = "failed", ""
     try:
         sender.run()
         result = "done"
+    except SyncdError as error:
+        message = str(error)
+        raise
     finally:
         counts = {name: int(getattr(sender.counts, name)) for name in COUNTED}
         idle = not any(counts.values())
-        run.end(result, counts, quiet=idle and result == "done")
+        run.end(result, counts, quiet=idle and result == "done", message=message)
     _log.log(logging.DEBUG if idle else logging.INFO, "send.finished", account=parts.account.id, **counts)
     return sender.counts
 

@@ -91,6 +91,7 @@ class Daemon:
         self._next_renewal = 0.0
         self._next_sample = 0.0
         self._state_failures = 0
+        self._done = 0
         self._started_at = datetime.now(UTC)
 
     def run(self) -> ExitCode:
@@ -145,6 +146,10 @@ class Daemon:
         if time.monotonic() >= self._next_sample:
             self._next_sample = time.monotonic() + _SAMPLE_SECONDS
             self.board.sample()
+        done = 0 if self._work is None else sum(watch.done for watch in self._work.watches)
+        if done != self._done:
+            self._done = done
+            self.board.refresh()
         self._systemd.status(self.board.line())
 
     def _mind_the_lease(self) -> None:

@@ -35,6 +35,7 @@ _BUSY_SECONDS = 2.0
 _SLICE_SECONDS = 20.0
 _BRAKED_SECONDS, _LONGEST_BRAKED_SECONDS = 600.0, 6 * 3600.0
 _SOON_SECONDS = 60.0
+_SHORTEST_SECONDS = 1.0
 _WOKEN_SECONDS = 0.5
 _LOOK_AGAIN_SECONDS = 900.0
 
@@ -95,6 +96,7 @@ class Watch:
 
     Attributes:
         looked_at: When its platform was last looked at with success.
+        done: How many changes were noted and requests made; it only grows.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Watch:
         """Args: ``wake``: makes the duty of this name begin at once; ``crowded``: others wait to send."""
         self.account = account
         self.looked_at: datetime | None = None
+        self.done = 0
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -239,6 +242,7 @@ class Watch:
         try:
             counts = cycle.look(parts, kind, routine=routine)
             self.looked_at = self._clock.now()
+            self.done += counts.changed + counts.gone
             self._changes += counts.changed + counts.gone
             if kind == FULL:
                 self._braked = 0
@@ -277,8 +281,15 @@ class Watch:
             over = over or (self._clock.monotonic() - began > _SLICE_SECONDS and self._crowded())
             return over or parts.stopping()
 
-        cycle.send(replace(parts, stopping=stopping), self._limiter())
-        return 0.0 if over else self._settings.schedule.poll
+        sent = cycle.send(replace(parts, stopping=stopping), self._limiter())
+        self.done += sent.requests + sent.rejected
+        return 0.0 if over else min(self._settings.schedule.poll, self._until_a_probe(parts))
+
+    def _until_a_probe(self, parts: Parts) -> float:
+        """How long until one request may look whether a pause is over."""
+        moments = [pause.until for pause in parts.store.runs.pauses(self.account.id) if pause.until is not None]
+        waits = [(moment - self._clock.now()).total_seconds() for moment in moments]
+        return max([_SHORTEST_SECONDS, *waits]) if waits else self._settings.schedule.poll
 
     # What they share.
 

@@ -83,15 +83,21 @@ class Limiter:
         self._late = timedelta(seconds=settings.grace)
         self._hold = self._rest + self._late + timedelta(seconds=settings.request_timeout + _CRASH_SECONDS)
         self._count = settings.slots
-        # Mass work leaves some slots, so that a publish need not wait for the window.
-        reserve = min(_RESERVE, settings.slots // 10)
-        mass = settings.backfill_per_window or settings.slots
-        self._not_for_mass = max(reserve, settings.slots - mass)
+        self._configured = settings.backfill_per_window or settings.slots
+        self._not_for_mass = 0
         self._mass_from = 0.0
+        self.order_mass(None)
 
     def prepare(self) -> None:
         """Make the table hold exactly as many slots as configured."""
         self._slots.resize(self._count, self._hold, self._rest)
+
+    def order_mass(self, ceiling: int | None) -> None:
+        """Mass work takes no more than so many slots, or than is configured, whatever is fewer."""
+        # It leaves some in any case, so that a publish need not wait for the window.
+        reserve = min(_RESERVE, self._count // 10)
+        mass = min(self._configured, self._configured if ceiling is None else ceiling)
+        self._not_for_mass = max(reserve, self._count - mass)
 
     def slow_down(self) -> None:
         """DataCite counts more than we do: half of the slots rest for a window, whoever used them."""

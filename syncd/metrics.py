@@ -21,6 +21,7 @@ METRICS = {
     "syncd_build_info": ("version, tables", "Always 1; the versions of the program and of its tables."),
     "syncd_working": ("", "1 when this process works, 0 when it stands by for the one that does."),
     "syncd_stuck": ("", "1 when a thread made no progress for longer than schedule.stuck."),
+    "syncd_configuration_refused": ("", "1 when the last reload was refused, and the old configuration holds."),
     "syncd_state_database_up": ("", "0 when the state database could not be read for this answer."),
     "syncd_dois": ("account, standing", "DOIs by where they stand: in_sync, pending, quarantined, excluded, foreign."),
     "syncd_pending": ("account, lane", "DOIs to be sent: state (publish, hide), update or backfill."),
@@ -74,6 +75,7 @@ def _own(state: DaemonState) -> Iterator[Metric]:
     yield build
     yield _gauge("syncd_working", [((), state.working)])
     yield _gauge("syncd_stuck", [((), state.stuck is not None)])
+    yield _gauge("syncd_configuration_refused", [((), bool(state.reload_error))])
     yield _gauge("syncd_trouble", [((name,), name in state.troubles) for name in state.accounts])
     yield _gauge("syncd_last_look_timestamp_seconds", [((name,), at.timestamp()) for name, at in state.looked.items()])
     requests = CounterMetricFamily(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -114,6 +114,11 @@ class Sender:
             self.counts.paused = next((pause.cause for pause in pauses), self.counts.paused)
             return False
         claim = self._claim()
+        if claim is None and probed and not self._stopping():
+            # In a quiet repository the one DOI that could tell whether DataCite is back would sleep on.
+            claim = self._store.claims.claim(
+                self._account.id, self._owner, duration=self._claim_time, grace=self._grace, early=True
+            )
         before = self.counts.requests
         try:
             return claim is not None and self._turn(claim, probed)
@@ -125,7 +130,7 @@ class Sender:
     def _claim(self) -> Claim | None:
         """The most urgent DOI; while mass work has no slots, what is urgent is still looked for."""
         claim = self._store.claims.claim
-        what = {"duration": self._claim_time, "grace": self._grace}
+        what: dict[str, Any] = {"duration": self._claim_time, "grace": self._grace}
         account, owner = self._account.id, self._owner
         while True:
             # Once, for this look: another worker may find meanwhile that mass work has slots again.
@@ -203,7 +208,8 @@ class Sender:
         settlement = settle.unsent(claim, turn, self._chance())
         if isinstance(turn.step, Problem):
             self.counts.add("rejected")
-            _log.warning("record.rejected", doi=claim.doi, cause=turn.step.cause, message=str(turn.step))
+            words = str(turn.step)
+            _log.warning("record.rejected", account=claim.account, doi=claim.doi, cause=turn.step.cause, message=words)
         elif turn.step is None:
             _log.info("record.left_to_a_scan", doi=claim.doi, account=claim.account, there=turn.row is not None)
         else:

@@ -146,6 +146,10 @@ class Board:
         ):
             self._take_aside()
 
+    def refresh(self) -> None:
+        """Something happened: take another one aside, unless one is being taken."""
+        self._take_aside()
+
     def line(self) -> str:
         """One line for ``systemctl status``."""
         state, latest = self.state(), self._latest
@@ -153,7 +157,8 @@ class Board:
             return f"stuck: {state.stuck.what}, silent for {state.stuck.seconds:.0f} s"
         if not state.working:
             return "standing by: another syncd works" if state.ready else "starting"
-        words = [f"{name}: {message}" for name, (message, _, _) in list(state.troubles.items())[:1]]
+        words = ["the configuration was not reloaded, see the log"] if state.reload_error else []
+        words += [f"{name}: {message}" for name, (message, _, _) in list(state.troubles.items())[:1]]
         if latest is not None:
             total = latest.total
             words.insert(0, f"{total.in_sync:,} in sync, {total.pending:,} pending, {total.quarantined:,} failed")

@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -401,3 +402,90 @@ def test_a_platform_that_cannot_tell_what_moved_is_read_as_a_whole_and_that_is_n
     looks = [one for one in daemon.events if one["event"] == "scan.finished"]
     assert [(one["kind"], one["changed"]) for one in looks] == [("full", 1), ("full", 1)]
     assert len(site.store.reading.last_runs(site.account)) == 2
+
+
+# What a newcomer met.
+
+
+def test_after_an_outage_the_only_pending_doi_is_sent_as_soon_as_the_pause_is_over(site: Site) -> None:
+    site.add(1)
+    site.fault("status", status=503, count=2)
+    with Daemon(site.path) as daemon:
+        daemon.logs("sending.paused")
+        paused = time.monotonic()
+        # The pause lasts a minute, and the DOI itself would wait for up to six.
+        with site.store.database.writing() as connection:
+            connection.exec_driver_sql("UPDATE syncd_doi SET next_try_at = '2099-01-01 00:00:00'")
+            connection.exec_driver_sql("UPDATE syncd_pause SET until = '2020-01-01 00:00:00'")
+        until(lambda: len(site.requests) >= 2)
+        with site.store.database.writing() as connection:
+            connection.exec_driver_sql("UPDATE syncd_pause SET until = '2020-01-01 00:00:00'")
+            connection.exec_driver_sql("UPDATE syncd_doi SET unsure_since = NULL")
+
+        until(lambda: site.remote(1), 20.0)
+        assert time.monotonic() - paused < 20.0
+        daemon.logs("sending.resumed")
+
+
+def test_a_lower_ceiling_of_a_backfill_holds_for_the_daemon_that_sends_it(site: Site) -> None:
+    for number in range(60):
+        site.add(number)
+    site.sync()
+    with site.store.database.writing() as connection:  # the slots of the first pass have rested
+        connection.exec_driver_sql("UPDATE syncd_slot SET free_at = '2020-01-01 00:00:00'")
+    before = len(site.requests)
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        command = [sys.executable, "-m", "syncd", "-c", str(site.path), "backfill", "--all", "--per-window", "20"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as backfill:
+            until(lambda: len(site.requests) - before >= 20)
+            time.sleep(3.0)
+            backfill.kill()
+        time.sleep(2.0)
+        assert len(site.requests) - before == 20
+        site.edit(3, titles=[{"title": "Daily"}])
+        until(lambda: site.title(3) == "Daily")
+
+
+def test_the_health_command_does_not_mind_a_file_with_mistakes_that_the_daemon_has_refused(site: Site) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    site.path.write_text(site.path.read_text().replace('listen = "off"', f'listen = "127.0.0.1:{port}"'))
+    command = [sys.executable, "-m", "syncd", "-c", str(site.path), "health"]
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        site.path.write_text(site.path.read_text().replace("workers = 4", "workers = 0"))
+        daemon.signal(signal.SIGHUP)
+        daemon.logs("configuration.refused")
+
+        assert subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+        until(lambda: any("not reloaded" in said for _, said in daemon.told))
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            assert b"syncd_configuration_refused 1.0" in answer.read()
+
+
+def test_status_says_why_a_run_failed(site: Site) -> None:
+    site.add(1)
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        site.execute("ALTER TABLE record RENAME TO away")
+        daemon.logs("account.in_trouble")
+    done = subprocess.run(
+        [sys.executable, "-m", "syncd", "-c", str(site.path), "status"], capture_output=True, text=True, check=True
+    )
+
+    assert "failed\n  the platform's database refuses" in done.stdout
+    assert "no such table: record" in done.stdout
+
+
+def test_the_sandbox_saves_its_world_when_it_is_told_to_end(tmp_path: Path) -> None:
+    world = tmp_path / "world.json"
+    command = [sys.executable, "-m", "syncd", "sandbox", "--port", "0", "--world", str(world), "--save"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:
+        assert sandbox.stdout is not None
+        sandbox.stdout.readline()
+        sandbox.terminate()
+        sandbox.wait(20)
+
+    assert "DATACITE.DEMO" in world.read_text()

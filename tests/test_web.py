@@ -246,3 +246,12 @@ def test_what_the_page_loads_lies_beside_it(page: Page) -> None:
                 assert address.startswith(("/", "data:,")), (tag, address)
                 assert page.ask(address)[0] in (200, 404) if address.startswith("/") else True
     assert "url(" not in Path("syncd/web/style.css").read_text()
+
+
+def test_an_account_that_rests_is_not_ready_and_one_of_several_is(site: Site, page: Page) -> None:
+    site.store.runs.pause(site.account, "credentials", "the password is wrong", lambda _attempts: timedelta(hours=1))
+    assert page.ask("/healthz")[0] == 200
+    assert json.loads(page.ask("/readyz")[1])["problem"] == "the password is wrong"
+
+    page.state_is(accounts=(site.account, "X.Y"))
+    assert page.ask("/readyz")[0] == 200

@@ -98,6 +98,7 @@ def upgrade() -> None:
         sa.Column("result", sa.Text),
         sa.Column("watermark", sa.Text),
         sa.Column("counts", sa.Text),
+        sa.Column("message", sa.Text),
     )
     op.create_index("syncd_run_account", "syncd_run", ["account", "kind", "started_at"])
     op.create_table(
@@ -132,6 +133,7 @@ def upgrade() -> None:
         sa.Column("bound_at", Time, nullable=False),
         sa.Column("adopted_at", Time),
         sa.Column("hosts", sa.Text),
+        sa.Column("mass_per_window", sa.Integer),
         sa.Column("accepted_at", Time),
         sa.Column("accepted_changed", sa.Integer, nullable=False),
         sa.Column("accepted_hidden", sa.Integer, nullable=False),

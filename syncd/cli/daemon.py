@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from syncd import config
-from syncd.cli.options import config_option, json_option, load, path_of
+from syncd.cli.options import config_option, json_option, load, path_of, set_up_logging
 from syncd.cli.output import emit_json
 from syncd.cycle import connect
 from syncd.daemon import Daemon, Surroundings
@@ -50,8 +50,9 @@ def health(ctx: click.Context, config_path: Path | None, as_json: bool, ready: b
 
     Example: syncd health --ready
     """
-    settings = load(ctx, config_path, calm=True)
-    place = settings.web.place
+    set_up_logging(ctx, calm=True)
+    # A file with mistakes says nothing of the daemon, which goes on with what it read before.
+    place = config.where_it_listens(path_of(ctx, config_path))
     if place is None:
         raise UsageError('web.listen is "off", so nobody can be asked', hint="set it to an address of this machine")
     well, document = asked(place, "readyz" if ready else "healthz")

@@ -63,6 +63,8 @@ def status(ctx: click.Context, config_path: Path | None, account_id: str | None,
     for name, runs in document["runs"].items():
         for run in runs:
             out.print(f"last {run['kind']} of {name}: {run['started_at'][:19]} {run['result'] or 'running or killed'}")
+            if run["message"]:
+                out.print(f"  {run['message']}", markup=False)
 
 
 @click.command()

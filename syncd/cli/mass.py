@@ -30,7 +30,9 @@ from syncd.words import duration
 @click.option("--doi-file", type=click.File("r", encoding="utf-8"), help="One DOI a line; - for stdin.")
 @click.option("--where", metavar="SQL", help="Records for which this condition on your columns holds.")
 @click.option("--resume", is_flag=True, help="Nothing new: go on with what is left.")
-@click.option("--per-window", type=click.IntRange(1), metavar="N", help="A lower ceiling: so many in 5 minutes.")
+@click.option(
+    "--per-window", type=click.IntRange(1), metavar="N", help="A lower ceiling: so many in 5 minutes, whoever sends."
+)
 @click.option("--dry-run", is_flag=True, help="Say how many it would be and how long it takes, and choose nothing.")
 @click.pass_context
 def backfill(
@@ -53,9 +55,6 @@ def backfill(
     settings = load(ctx, config_path, calm=sys.stderr.isatty())
     if sum(map(bool, choice.values())) + resume != 1:
         raise UsageError("choose by one of --all, --since, --doi-file, --where, --resume")
-    if per_window is not None:
-        slower = settings.datacite.model_copy(update={"backfill_per_window": per_window})
-        settings = settings.model_copy(update={"datacite": slower})
     names = [doi_name(line) for line in choice["doi_file"].read().split()] if choice["doi_file"] else []
 
     refused: list[bool] = []
@@ -64,9 +63,12 @@ def backfill(
         tell = others["tell"]
         with opened(settings, account, store, **others) as (parts, limiter):
             refuse_unadopted(parts, limiter)
+            if not dry_run and (per_window is not None or not resume):
+                # It belongs to the order: whoever sends, this command or a daemon, keeps to it.
+                store.bindings.order_mass_ceiling(account.id, per_window)
             count = 0 if resume else choose(parts, _chosen(parts, choice, names), dry_run=dry_run)
             left = count if dry_run else store.reading.mass_work(account.id)
-            _tell(parts, count, left, len(names), resume=resume)
+            _tell(parts, count, left, len(names), resume=resume, per_window=per_window)
             if dry_run:
                 return account.id, Progress(left, left)
             end_pauses_that_end_by_trying(store.runs, account.id)
@@ -102,13 +104,14 @@ def _print(results: list[tuple[str, Progress]], *, as_json: bool, dry_run: bool)
             click.echo("  → syncd status tells why; syncd backfill --resume goes on")
 
 
-def _tell(parts: Parts, count: int, left: int, named: int, *, resume: bool) -> None:
+def _tell(parts: Parts, count: int, left: int, named: int, *, resume: bool, per_window: int | None) -> None:
     """What was chosen, how long it takes, and what DataCite asks for."""
     datacite, account = parts.datacite, parts.account.id
     words = [f"{account}: {left:,} DOIs left" if resume else f"{account}: {count:,} DOIs chosen, {left:,} to send"]
     if named > count and not resume:
         words.append(f"{named - count:,} of the {named:,} that were named are unknown here, failed, or chosen already")
-    ceiling = min(datacite.backfill_per_window or datacite.slots, datacite.slots)
+    ordered = per_window or parts.store.bindings.mass_ceiling(account) or datacite.slots
+    ceiling = min(ordered, datacite.backfill_per_window or datacite.slots, datacite.slots)
     words.append(f"about {duration(left / ceiling * datacite.window)} at the ceiling")
     if left > SUSTAINED:
         words.append(

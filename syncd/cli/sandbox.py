@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+import signal
 from pathlib import Path
 
 import click
@@ -18,7 +19,11 @@ from syncd.sandbox.server import RunningSandbox, Sandbox, load_world
 @click.option("--host", default="127.0.0.1", show_default=True, help="Beyond loopback only with --expose.")
 @click.option("--expose", is_flag=True, help="Really listen beyond loopback: it has no secrets, and no protection.")
 @click.option("--world", type=click.Path(path_type=Path, dir_okay=False), help="Accounts and DOIs, JSON.")
-@click.option("--save", is_flag=True, help="Write them back to --world at the end; without it all is forgotten.")
+@click.option(
+    "--save",
+    is_flag=True,
+    help="Write them back to --world at the end (it need not exist yet); without it all is forgotten.",
+)
 @click.option("--rate-limit", default="3000/300", show_default=True, metavar="N/SECONDS", help="The firewall's limit.")
 @click.option(
     "--throttle-status",
@@ -68,6 +73,8 @@ def sandbox(
             f"cannot listen on {host}:{port}: {error.strerror}", hint="--port 0 picks a free port"
         ) from error
     click.echo(f"DataCite sandbox at {running.address}")
+    # Told to end by a service manager or by Ctrl-C, it saves all the same.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         running.serve()
     finally:

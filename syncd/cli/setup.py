@@ -145,8 +145,9 @@ def _columns(url: str, view: str) -> list[str]:
 def _statuses(url: str | None, view: str | None) -> list[str]:
     """The words that the view's status column has now, so that none is forgotten."""
     from sqlalchemy import MetaData, Table, select
+    from sqlalchemy.exc import SQLAlchemyError
 
-    from syncd.platforms.connection import open_engine
+    from syncd.platforms.connection import explained, open_engine
     from syncd.platforms.sql import status_word
 
     engine = open_engine(url or "", 30)
@@ -154,6 +155,8 @@ def _statuses(url: str | None, view: str | None) -> list[str]:
         with engine.connect() as connection:
             table = Table(view or "", MetaData(), autoload_with=connection)
             found = connection.execute(select(table.c.status).distinct().limit(50)).scalars().all()
+    except SQLAlchemyError as error:
+        raise explained(error, f"the question which statuses {view} has") from error
     finally:
         engine.dispose()
     return sorted(status_word(value) for value in found)

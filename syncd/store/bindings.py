@@ -80,6 +80,18 @@ class Bindings:
             now = self._database.now(connection)
             connection.execute(update(fingerprint).where(fingerprint.c.account == account).values(adopted_at=now))
 
+    def mass_ceiling(self, account: str) -> int | None:
+        """How many slots mass work of this account may take in a window, where somebody ordered fewer."""
+        query = select(fingerprint.c.mass_per_window).where(fingerprint.c.account == account)
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
+    def order_mass_ceiling(self, account: str, per_window: int | None) -> None:
+        """Mass work of this account takes no more than so many slots in a window, whoever sends it; None: as usual."""
+        with self._database.writing() as connection:
+            order = update(fingerprint).where(fingerprint.c.account == account).values(mass_per_window=per_window)
+            connection.execute(order)
+
     def hosts(self, account: str) -> frozenset[str]:
         """The hosts of all landing pages that were ever wanted."""
         query = select(fingerprint.c.hosts).where(fingerprint.c.account == account)

@@ -35,7 +35,14 @@ class Claims:
         self._database = database
 
     def claim(
-        self, account: str, owner: str, *, duration: timedelta, grace: timedelta, mass: bool = True
+        self,
+        account: str,
+        owner: str,
+        *,
+        duration: timedelta,
+        grace: timedelta,
+        mass: bool = True,
+        early: bool = False,
     ) -> Claim | None:
         """Take the most urgent DOI that is due, so that nobody else works on it until ``duration`` is over.
 
@@ -45,12 +52,14 @@ class Claims:
             duration: How long it is the owner's.
             grace: How long a DOI rests after an answer was lost.
             mass: Mass work too.
+            early: Before its time as well, if it only waits for better weather: somebody has to look whether
+                that has come.
         """
         with self._database.writing() as connection:
             now = self._database.steady.corrected(connection)
             times = {"steady": now, "rested": now - grace, "new_until": now + duration}
             below = LANE_BACKFILL + 1 if mass else LANE_BACKFILL
-            parameters = {"a": account, "new_owner": owner, "below": below, **times}
+            parameters = {"a": account, "new_owner": owner, "below": below, "early": early, **times}
             row = connection.execute(_CLAIM, parameters).one_or_none()
             return None if row is None else _claim(row, owner)
 
@@ -102,7 +111,11 @@ _CLAIM = (
             doi.c.account == bindparam("a"),
             PENDING,
             doi.c.lane < bindparam("below"),
-            or_(doi.c.next_try_at.is_(None), doi.c.next_try_at <= _STEADY),
+            or_(
+                doi.c.next_try_at.is_(None),
+                doi.c.next_try_at <= _STEADY,
+                and_(bindparam("early", type_=Boolean), doi.c.cause.is_(None)),
+            ),
             or_(doi.c.claim_until.is_(None), doi.c.claim_until <= _STEADY),
             or_(doi.c.unsure_since.is_(None), doi.c.unsure_since <= bindparam("rested", type_=UtcDateTime)),
         )

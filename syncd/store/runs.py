@@ -229,8 +229,16 @@ class OpenRun:
         with self._database.writing() as connection:
             self._insert(connection)
 
-    def end(self, result: str, counts: Mapping[str, int], watermark: Any = None, *, quiet: bool = False) -> None:
-        """It is over: ``done`` or ``failed``; a quiet one that was not written down before never is."""
+    def end(
+        self,
+        result: str,
+        counts: Mapping[str, int],
+        watermark: Any = None,
+        *,
+        quiet: bool = False,
+        message: str = "",
+    ) -> None:
+        """It is over: ``done`` or ``failed``, and why; a quiet one that was not written down before never is."""
         if quiet and self._id is None:
             return
         with self._database.writing() as connection:
@@ -241,6 +249,7 @@ class OpenRun:
                 "result": result,
                 "counts": json.dumps(dict(counts)),
                 "watermark": None if watermark is None else json.dumps(watermark),
+                "message": message or None,
             }
             connection.execute(update(run).where(run.c.id == self._id).values(values))
 

@@ -148,6 +148,7 @@ run = Table(
     Column("result", Text, comment="done, failed; null: running or killed"),
     Column("watermark", Text, comment="JSON; where the next changed scan begins"),
     Column("counts", Text, comment="JSON"),
+    Column("message", Text, comment="why it failed"),
     Index("syncd_run_account", "account", "kind", "started_at"),
 )
 
@@ -190,6 +191,7 @@ fingerprint = Table(
     Column("bound_at", UtcDateTime, nullable=False),
     Column("adopted_at", UtcDateTime, comment="what DataCite holds was compared, or it held nothing"),
     Column("hosts", Text, comment="JSON: the hosts of landing pages that were ever wanted"),
+    Column("mass_per_window", Integer, comment="a lower ceiling that was ordered with mass work; null: as configured"),
     Column("accepted_at", UtcDateTime, comment="a person let the brake pass"),
     Column("accepted_changed", Integer, nullable=False, default=0, comment="pending then"),
     Column("accepted_hidden", Integer, nullable=False, default=0, comment="to be hidden or deleted then"),

@@ -20,6 +20,7 @@ from syncd.errors import StateError
 from syncd.metrics import exposition
 from syncd.model import doi_name
 from syncd.snapshot import Board
+from syncd.store.runs import HOST
 from syncd.web.doi_page import doi_page
 from syncd.web.page import frame, status_page
 
@@ -99,13 +100,16 @@ class _Pages:
         """Able to work, or to take over: the state database answers, and an account can be worked on."""
         state, problem = self._board.state(), ""
         try:
-            self._board.store.database.moment()
+            paused = {pause.scope: pause.message for pause in self._board.store.runs.pauses()}
         except StateError as error:
-            problem = error.message
+            paused, problem = {}, error.message
         if not state.ready:
             problem = problem or "starting: no account was opened yet"
-        elif state.working and len(state.troubles) == len(state.accounts):
-            problem = problem or next(iter(state.troubles.values()))[0]
+        elif state.working and not problem:
+            reasons = [
+                state.troubles[name][0] if name in state.troubles else paused.get(name) for name in state.accounts
+            ]
+            problem = paused.get(HOST) or (str(reasons[0]) if all(reasons) else "")
         role = "works" if state.working else "stands by"
         return _json(503 if problem else 200, {"ok": not problem, "role": role, "problem": problem})
 
