@@ -158,3 +158,13 @@ _ALL = (
 )
 
 CAUSES = {cause.word: cause for cause in _ALL}
+
+
+def action_of(word: str) -> str:
+    """What an operator does about it; for a word of a newer version, where to look."""
+    return CAUSES[word].action if word in CAUSES else "see `syncd show DOI`"
+
+
+def sentence_of(word: str) -> str:
+    """What happened, in plain words; nothing for a word of a newer version."""
+    return CAUSES[word].sentence if word in CAUSES else ""

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from syncd import __version__
-from syncd.causes import CAUSES
+from syncd.causes import action_of
 from syncd.errors import SyncdError
 from syncd.settings import NotifySettings
 from syncd.snapshot import DaemonState, Snapshot
@@ -47,7 +47,7 @@ def digest_of(snapshot: Snapshot, state: DaemonState, page: str) -> Digest | Non
         for name, (message, hint, since) in sorted(state.troubles.items())
     ]
     failures: list[dict[str, Any]] = [
-        {"account": one.account, "cause": one.cause, "count": one.quarantined, "next": _action(one.cause),
+        {"account": one.account, "cause": one.cause, "count": one.quarantined, "next": action_of(one.cause),
          "examples": [name for name, _ in one.examples]}
         for one in failed
     ]  # fmt: skip
@@ -125,8 +125,3 @@ def _mail(settings: NotifySettings, digest: Digest) -> None:
 
 def _text(digest: Digest) -> str:
     return "\n".join(digest.lines)
-
-
-def _action(cause: str) -> str:
-    known = CAUSES.get(cause)
-    return known.action if known else "see `syncd show DOI`"

@@ -203,11 +203,10 @@ class Board:
     def _mass_work(self, lanes: Mapping[tuple[str, int], int], now: float) -> dict[str, Mass]:
         left = {account: count for (account, lane), count in lanes.items() if lane == LANE_BACKFILL and count}
         self._mass = {account: self._mass.get(account, Progress(count, count)) for account, count in left.items()}
-        if not left:
-            return {}
-        ahead = self._limiter.mass_ahead(sum(left.values()))
-        found = {}
+        found, total = {}, sum(left.values())
         for account, progress in self._mass.items():
+            self._limiter.order_mass(self.store.bindings.mass_ceiling(account))
+            ahead = self._limiter.mass_ahead(total)
             progress.see(now, left[account], ahead)
             found[account] = Mass(progress.left, progress.rate, progress.seconds_left)
         return found

@@ -158,7 +158,7 @@ def test_an_item_embargo_ends_without_a_write(portal: DSpace) -> None:
     begin(portal)
     assert state(portal, "one") == "none"
     portal.site.execute(
-        "UPDATE resourcepolicy SET start_date = CURRENT_DATE WHERE start_date IS NOT NULL"
+        "UPDATE resourcepolicy SET start_date = CURRENT_DATE - 1 WHERE start_date IS NOT NULL"
     )  # a day later
 
     portal.site.sync(full=False)

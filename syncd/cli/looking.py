@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from syncd.causes import CAUSES
+from syncd.causes import CAUSES, action_of, sentence_of
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
 from syncd.cli.output import NARROW, console, emit_json, table
 from syncd.cycle import connect
@@ -87,7 +87,7 @@ def failures(ctx: click.Context, config_path: Path | None, account_id: str | Non
     finally:
         store.close()
     if as_json:
-        emit_json([{**asdict(group), "next": _action(group.cause)} for group in groups])
+        emit_json([{**asdict(group), "next": action_of(group.cause)} for group in groups])
         return
     print_failures(groups)
     if pending:
@@ -172,20 +172,14 @@ def print_failures(groups: Any) -> None:
     if not groups:
         click.echo("No failures.")
     for group in groups:
-        cause = CAUSES.get(group.cause)
         waiting = "waits for a change" if group.quarantined else "is tried again by itself"
         click.echo(f"{group.cause}: {group.count} in {group.account}, {waiting}")
-        click.echo(f"  {cause.sentence if cause else ''}")
+        click.echo(f"  {sentence_of(group.cause)}")
         for name, message in group.examples:
             click.echo(f"  {name}: {message}")
         if group.count > len(group.examples):
             click.echo(f"  … and {group.count - len(group.examples):,} more: syncd failures --limit 0")
-        click.echo(f"  → {_action(group.cause)}")
-
-
-def _action(cause: str) -> str:
-    known = CAUSES.get(cause)
-    return known.action if known else "see `syncd show DOI`"
+        click.echo(f"  → {action_of(group.cause)}")
 
 
 def _print_doi(document: dict[str, Any]) -> None:
@@ -205,7 +199,7 @@ def _print_doi(document: dict[str, Any]) -> None:
         click.echo(f"  confirmed  {document['verified_at'][:19]}")
     if document["cause"]:
         click.echo(f"  failed     {document['cause']}: {document['message']}")
-        click.echo(f"             → {_action(document['cause'])}")
+        click.echo(f"             → {action_of(document['cause'])}")
         if document["next_try_at"]:
             click.echo(f"             next attempt {document['next_try_at'][:19]}")
     for write in document["writes"]:

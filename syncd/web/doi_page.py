@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from syncd.causes import CAUSES
+from syncd.causes import action_of
 from syncd.model import MANAGED_ATTRIBUTES
 from syncd.web.markup import Child, Html, element, prose
 from syncd.web.page import Row, doi_link, frame, table
@@ -58,11 +58,10 @@ def _one(document: Mapping[str, Any]) -> Child:
 def _failed(document: Mapping[str, Any]) -> Html | None:
     if not document["cause"]:
         return None
-    cause = CAUSES.get(document["cause"])
     return element(
         "section",
         element("p", element("strong", document["cause"]), ": ", document["message"]),
-        element("p", "→ ", prose(cause.action if cause else f"`syncd show {document['doi']}`")),
+        element("p", "→ ", prose(action_of(document["cause"]))),
         class_="notice",
     )
 

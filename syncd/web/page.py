@@ -6,7 +6,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from syncd import __version__
-from syncd.causes import CAUSES
+from syncd.causes import CAUSES, action_of, sentence_of
 from syncd.drift import KINDS
 from syncd.snapshot import DaemonState, Snapshot
 from syncd.store.facts import LANE_BACKFILL, LANE_STATE
@@ -202,10 +202,8 @@ def _failures(groups: Sequence[FailureGroup]) -> Html | None:
 
 
 def _cause(word: str, groups: Sequence[FailureGroup]) -> Html:
-    cause = CAUSES.get(word)
     count = sum(one.count for one in groups)
     waits = sum(one.quarantined for one in groups)
-    sentence = cause.sentence if cause else ""
     largest = sorted(groups, key=lambda one: -one.count)
     examples = [(name, words) for one in largest for name, words in one.examples][:_SHOWN_AT_ONCE]
     named = ", ".join(f"{one.account} {one.count:,}" for one in largest[:_SHOWN_AT_ONCE])
@@ -213,8 +211,8 @@ def _cause(word: str, groups: Sequence[FailureGroup]) -> Html:
         named += f" and {len(largest) - _SHOWN_AT_ONCE} more accounts"
     return element(
         "details",
-        element("summary", element("strong", count), " × ", element("code", word), f" {sentence}"),
-        element("p", "→ ", prose(cause.action if cause else "see `syncd show DOI`")),
+        element("summary", element("strong", count), " × ", element("code", word), f" {sentence_of(word)}"),
+        element("p", "→ ", prose(action_of(word))),
         element("p", "They wait for a change." if waits else "They are tried again by themselves.", class_="soft"),
         element("ul", [
             element("li", doi_link(name), " ", words) for name, words in examples
