@@ -7,7 +7,7 @@ another with ``python -m tests.simulation --mutants``.
 
 import pytest
 
-from tests.simulation.mutants import planted
+from tests.simulation.mutants import freeze_in_hand, planted
 from tests.simulation.play import play
 from tests.simulation.story import stage
 
@@ -31,7 +31,7 @@ FOUND_BY = {
     "removal_not_cleared": 0,
     "stub_taken_for_a_record": 8,
     "pauses_ignored": 16,
-    "late_send_allowed": 900,
+    "late_send_allowed": 3,
 }
 
 
@@ -61,3 +61,11 @@ def test_a_program_with_a_mistake_is_found_out(name: str) -> None:
 
     assert found is not None
     assert [broken for _, broken, _ in play(range(found, found + 1))] == [[]]  # it is the mistake that is found
+
+
+def test_who_is_frozen_with_a_request_in_hand_does_not_send_it_late() -> None:
+    """The aim of ``late_send_allowed`` without its mistake."""
+    with pytest.MonkeyPatch.context() as patch:
+        freeze_in_hand(patch)
+
+        assert [(seed, found) for seed, found, _ in play(range(40)) if found] == []

@@ -26,6 +26,8 @@ from syncd.store.runs import Runs
 from syncd.store.slots import Slots
 from syncd.store.steady import SteadyTime
 from syncd.store.tables import PENDING, UtcDateTime, doi
+from tests.simulation.network import Plain
+from tests.simulation.process import Process
 
 Patch = pytest.MonkeyPatch
 MUTANTS: dict[str, Callable[[Patch], None]] = {}
@@ -243,10 +245,32 @@ def pauses_ignored(patch: Patch) -> None:
 
 @mutant
 def late_send_allowed(patch: Patch) -> None:
-    """Who was frozen with a request in hand sends it when it wakes."""
+    """Who was frozen with a request in hand sends it when it wakes.
+
+    By chance a freeze strikes there once in thousands of seeds, so here it waits for such a moment.
+    """
+    freeze_in_hand(patch)
     patch.setattr(Slot, "lasts", property(lambda self: True))
-    write = Client.write
-    patch.setattr(Client, "write", lambda self, request, leave_by=None: write(self, request, None))
+    for client in (Client, Plain):
+        patch.setattr(client, "write", _whenever(client.write))
+
+
+def freeze_in_hand(patch: Patch) -> None:
+    """No mistake, only an aim: who is to be frozen is frozen when its next request is about to leave."""
+    freeze, write = Process.freeze, Plain.write
+
+    def aimed(self: Any, request: Any, leave_by: float | None = None) -> Any:
+        seconds = vars(self._process).pop("in_hand", 0.0)
+        if seconds:
+            freeze(self._process, seconds)
+        return write(self, request, leave_by)
+
+    patch.setattr(Process, "freeze", lambda self, seconds: setattr(self, "in_hand", seconds))
+    patch.setattr(Plain, "write", aimed)
+
+
+def _whenever(write: Any) -> Any:
+    return lambda self, request, leave_by=None: write(self, request, None)
 
 
 def _claiming(due: Any) -> Any:
