@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy import Boolean, and_, bindparam, or_, select, update
 
 from syncd import send, settle
 from syncd.datacite import outcome as outcomes
@@ -64,8 +64,8 @@ def no_unsure_mark(patch: Patch) -> None:
 def no_grace_time(patch: Patch) -> None:
     """After an unknown outcome the next request may leave at once, and the late one arrives after it."""
     claim = Claims.claim
-    patch.setattr(Claims, "claim", lambda self, account, owner, duration, grace, mass=True: claim(
-        self, account, owner, duration=duration, grace=timedelta(0), mass=mass))  # fmt: skip
+    patch.setattr(Claims, "claim", lambda self, account, owner, **how: claim(
+        self, account, owner, **{**how, "grace": timedelta(0)}))  # fmt: skip
 
 
 @mutant
@@ -173,13 +173,19 @@ def lost_answer_counts_as_failure(patch: Patch) -> None:
     patch.setattr(send, "judge", sure)
 
 
+_DUE = or_(
+    doi.c.next_try_at.is_(None),
+    doi.c.next_try_at <= bindparam("steady", type_=UtcDateTime),
+    and_(bindparam("early", type_=Boolean), doi.c.cause.is_(None)),
+)
+
+
 @mutant
 def row_sent_twice(patch: Patch) -> None:
     """A claim does not keep others away."""
     due = (
         select(doi.c.id)
-        .where(doi.c.account == bindparam("a"), PENDING, doi.c.lane < bindparam("below"), or_(
-            doi.c.next_try_at.is_(None), doi.c.next_try_at <= bindparam("steady", type_=UtcDateTime)))
+        .where(doi.c.account == bindparam("a"), PENDING, doi.c.lane < bindparam("below"), _DUE)
         .order_by(doi.c.lane, doi.c.changed_at, doi.c.id).limit(1).scalar_subquery()
     )  # fmt: skip
     patch.setattr(claims, "_CLAIM", _claiming(due))
@@ -210,7 +216,7 @@ def claim_never_expires(patch: Patch) -> None:
         select(doi.c.id)
         .where(
             doi.c.account == bindparam("a"), PENDING, doi.c.lane < bindparam("below"),
-            or_(doi.c.next_try_at.is_(None), doi.c.next_try_at <= bindparam("steady", type_=UtcDateTime)),
+            _DUE,
             doi.c.claim_owner.is_(None),
             or_(doi.c.unsure_since.is_(None), doi.c.unsure_since <= bindparam("rested", type_=UtcDateTime)),
         )
