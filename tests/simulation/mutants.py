@@ -28,6 +28,7 @@ from syncd.store.steady import SteadyTime
 from syncd.store.tables import PENDING, UtcDateTime, doi
 from tests.simulation.network import Plain
 from tests.simulation.process import Process
+from tests.simulation.story import Story
 
 Patch = pytest.MonkeyPatch
 MUTANTS: dict[str, Callable[[Patch], None]] = {}
@@ -63,6 +64,7 @@ def no_unsure_mark(patch: Patch) -> None:
 @mutant
 def no_grace_time(patch: Patch) -> None:
     """After an unknown outcome the next request may leave at once, and the late one arrives after it."""
+    much_arrives_late(patch)
     claim = Claims.claim
     patch.setattr(Claims, "claim", lambda self, account, owner, **how: claim(
         self, account, owner, **{**how, "grace": timedelta(0)}))  # fmt: skip
@@ -71,6 +73,7 @@ def no_grace_time(patch: Patch) -> None:
 @mutant
 def no_owner_check(patch: Patch) -> None:
     """Who was frozen beyond its claim goes on as if nothing had happened."""
+    freeze_in_hand(patch)
     ours = doi.c.id == bindparam("row_id")
     patch.setattr(claims, "_MARK_UNSURE", _marking(ours))
     patch.setattr(claims, "_SETTLE", claims._settling(ours))
@@ -94,6 +97,7 @@ def slot_freed_when_taken(patch: Patch) -> None:
 @mutant
 def slot_forgets_late_arrivals(patch: Patch) -> None:
     """A slot without an answer rests no longer than one with."""
+    much_arrives_late(patch)
     end = Slot.end
     patch.setattr(Slot, "end", lambda self, answered=False: end(self, answered=True))
 
@@ -273,6 +277,12 @@ def freeze_in_hand(patch: Patch) -> None:
 
     patch.setattr(Process, "freeze", lambda self, seconds: setattr(self, "in_hand", seconds))
     patch.setattr(Plain, "write", aimed)
+
+
+def much_arrives_late(patch: Patch) -> None:
+    """No mistake, only weather: what is sent often arrives when nobody waits for it any more."""
+    weather = Story._weather
+    patch.setattr(Story, "_weather", lambda self: replace(weather(self), late=0.7))
 
 
 def _whenever(write: Any) -> Any:
