@@ -4,12 +4,13 @@ import ipaddress
 import json
 import re
 import signal
+import sys
 from pathlib import Path
 
 import click
 
 from syncd import logs
-from syncd.errors import UsageError
+from syncd.errors import ExitCode, UsageError
 from syncd.sandbox.firewall import STYLES, Firewall
 from syncd.sandbox.server import RunningSandbox, Sandbox, load_world
 
@@ -73,8 +74,8 @@ def sandbox(
             f"cannot listen on {host}:{port}: {error.strerror}", hint="--port 0 picks a free port"
         ) from error
     click.echo(f"DataCite sandbox at {running.address}")
-    # Told to end by a service manager or by Ctrl-C, it saves all the same.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Told to end by a service manager it saves as well, and has done what it was told.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.DONE))
     try:
         running.serve()
     finally:
