@@ -125,7 +125,7 @@ class Board:
                     return self._take()
                 return self._latest
         if age > max(_FRESH_SECONDS, _SHARE * latest.took):
-            self._take_aside()
+            self.refresh()
         return latest
 
     def fresh(self) -> Snapshot:
@@ -144,11 +144,7 @@ class Board:
         if self._latest is None or time.monotonic() - self._taken_at > max(
             _REFRESH_SECONDS, _SHARE * self._latest.took
         ):
-            self._take_aside()
-
-    def refresh(self) -> None:
-        """Something happened: take another one aside, unless one is being taken."""
-        self._take_aside()
+            self.refresh()
 
     def line(self) -> str:
         """One line for ``systemctl status``."""
@@ -165,8 +161,8 @@ class Board:
             words += [f"{one.scope} paused: {one.cause}" for one in latest.pauses[:1]]
         return "; ".join(words) or "working"
 
-    def _take_aside(self) -> None:
-        """In a thread of its own, unless one is at it."""
+    def refresh(self) -> None:
+        """Take another one aside, in a thread of its own, unless one is at it."""
         if self._taking.acquire(blocking=False):
             threading.Thread(target=self._take_and_release, name="snapshot", daemon=True).start()
 

@@ -259,10 +259,7 @@ def test_an_account_that_nobody_adopted_is_left_alone_until_somebody_does(sites:
 
 
 def test_the_health_command_asks_the_daemon_and_tells_by_its_exit_code(site: Site) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    site.path.write_text(site.path.read_text().replace('listen = "off"', f'listen = "127.0.0.1:{port}"'))
+    _with_a_page(site)
 
     def health(*options: str) -> tuple[int, str]:
         command = [sys.executable, "-m", "syncd", "-c", str(site.path), "health", *options]
@@ -404,6 +401,15 @@ def test_a_platform_that_cannot_tell_what_moved_is_read_as_a_whole_and_that_is_n
     assert len(site.store.reading.last_runs(site.account)) == 2
 
 
+def _with_a_page(site: Site) -> int:
+    """Let the daemon listen; returns the port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    site.path.write_text(site.path.read_text().replace('listen = "off"', f'listen = "127.0.0.1:{port}"'))
+    return port
+
+
 # What a newcomer met.
 
 
@@ -448,10 +454,7 @@ def test_a_lower_ceiling_of_a_backfill_holds_for_the_daemon_that_sends_it(site: 
 
 
 def test_the_health_command_does_not_mind_a_file_with_mistakes_that_the_daemon_has_refused(site: Site) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    site.path.write_text(site.path.read_text().replace('listen = "off"', f'listen = "127.0.0.1:{port}"'))
+    port = _with_a_page(site)
     command = [sys.executable, "-m", "syncd", "-c", str(site.path), "health"]
     with Daemon(site.path) as daemon:
         daemon.ready()
