@@ -87,11 +87,11 @@ class Daemon:
         self._stuck: Silence | None = None
         self._reload_error = ""
         self._ticked_at = time.monotonic()
-        self._leased_until = 0.0
         self._next_renewal = 0.0
         self._next_sample = 0.0
         self._state_failures = 0
         self._done = 0
+        self._stops = 0
         self._started_at = datetime.now(UTC)
 
     def run(self) -> ExitCode:
@@ -106,15 +106,26 @@ class Daemon:
                 for number in self._signals.wait(_TICK_SECONDS):
                     if number == signal.SIGHUP:
                         self._reload()
-                        break
+                    else:
+                        self._asked_to_stop(number)
+                if self._stops:
                     self._systemd.stopping()
-                    _log.info("daemon.stopping", signal=signal.Signals(number).name)
                     return ExitCode.DONE
                 self._tick()
         finally:
             self._end_work()
             self._release()
             _log.info("daemon.stopped", process=self._name)
+
+    def _asked_to_stop(self, number: int) -> None:
+        """The first time what is on its way is finished, during a reload as well; the second time nothing is."""
+        self._stops += 1
+        name = signal.Signals(number).name
+        if self._stops == 1:
+            _log.info("daemon.stopping", signal=name)
+        else:
+            _log.warning("daemon.ended_at_once", signal=name)
+            self._world.leave(128 + number)
 
     def state(self) -> DaemonState:
         """What people and probes are told of this process."""
@@ -228,10 +239,9 @@ class Daemon:
         while drained.is_alive():
             for number in self._signals.wait(0.05):
                 if number != signal.SIGHUP:
-                    _log.warning("daemon.ended_at_once", signal=signal.Signals(number).name)
-                    self._world.leave(128 + number)
-            if self._systemd.watchdog is not None:
-                self._systemd.alive()
+                    self._asked_to_stop(number)
+            if work.look() is None:
+                self._systemd.alive()  # a worker that hangs keeps the drain from ending, and must bark
             drained.join(0.05)
 
     def _release(self) -> None:

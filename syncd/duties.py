@@ -254,8 +254,12 @@ class Watch:
 
     def _reconcile(self) -> float | None:
         parts = self.open()
-        with self._looking:
+        if not self._looking.acquire(blocking=False):
+            return _SOON_SECONDS  # who waited here for a long look would be taken for stuck
+        try:
             self._look(parts, FULL)
+        finally:
+            self._looking.release()
         self._wake(self.names["send"])
         # One that is braked did not come to its end, and is not repeated before the polls do.
         return max(_SOON_SECONDS, self._full_at - self._clock.monotonic()) if self._braked else _SOON_SECONDS

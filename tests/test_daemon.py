@@ -105,6 +105,22 @@ def test_the_second_sigterm_ends_it_at_once(site: Site) -> None:
         assert time.monotonic() - began < 2.0
 
 
+def test_a_sigterm_during_a_reload_still_lets_what_is_on_its_way_finish(site: Site) -> None:
+    for number in range(8):
+        site.add(number)
+    site.fault("latency", seconds=1.5, count=1000)
+    with Daemon(site.path) as daemon:
+        until(lambda: site.requests)
+        daemon.signal(signal.SIGHUP)
+        daemon.logs("configuration.reloaded")
+        daemon.signal(signal.SIGTERM)
+
+        assert daemon.ends() == 0
+    left = [site.store.reading.doi(site.account, f"10.5072/r{number}") for number in range(8)]
+    assert [row["doi"] for row in left if row is not None and row["unsure_since"]] == []
+    assert "daemon.ended_at_once" not in daemon.raw
+
+
 def test_sighup_reads_a_good_file_again_and_goes_on_with_it(site: Site) -> None:
     site.add(1)
     with Daemon(site.path) as daemon:

@@ -91,6 +91,21 @@ def test_reconciliation_and_audit_come_at_their_time_once_and_are_made_up_for(wa
     assert (looks(site, "full"), looks(site, "audit")) == (2, 1)
 
 
+def test_a_reconciliation_does_not_stand_and_wait_for_a_long_look(watched: Watched) -> None:
+    watched.site.add(1)
+    watched.watch.poll()
+    watched.watch._began -= timedelta(days=2)
+    with watched.site.store.database.writing() as connection:
+        connection.execute(update(run).values(started_at=datetime.now(UTC) - timedelta(days=2)))
+    watched.watch._looking.acquire()
+
+    assert watched.watch.reconcile() == 60.0
+    assert looks(watched.site, "full") == 1
+    watched.watch._looking.release()
+    watched.watch.reconcile()
+    assert looks(watched.site, "full") == 2
+
+
 def test_what_is_off_is_never_done(site: Site) -> None:
     site.more = '[schedule]\nreconcile = "off"\naudit = "off"\n'
     made = watch_of(site)
