@@ -635,6 +635,30 @@ def test_no_harm_a_table_that_is_empty_between_scan_and_send_hides_nothing(site:
     assert [site.title(number) for number in range(1, 5)] == ["Another title"] * 4
 
 
+def test_what_waits_for_a_scan_does_not_keep_a_worker_busy_that_tries_whether_a_pause_can_end(site: Site) -> None:
+    """The only DOI that could tell is none of a worker's business: it leaves it alone, and does not ask for it on."""
+    site.add(1)
+    site.sync()
+    site.edit(1, titles=NEW_TITLE)
+    site.scan()
+    site.execute("UPDATE record SET status = 'withdrawn'")
+    site.send()
+    site.store.runs.pause(HOST, "unreachable", "away", lambda _: timedelta(seconds=0))
+    before = site.row(1)
+    requests = len(site.requests)
+
+    site.send()
+
+    assert len(site.requests) == requests
+    assert site.row(1)["claim_number"] == before["claim_number"]
+    site.store.runs.resume(HOST)
+    _make_due(site)
+    site.sync()
+    hidden = site.remote(1)
+    assert hidden is not None
+    assert hidden.state == "registered"
+
+
 def test_a_record_that_was_gone_for_a_moment_is_missed_when_it_really_goes(site: Site) -> None:
     for number in range(1, 5):
         site.add(number)

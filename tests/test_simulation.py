@@ -34,6 +34,7 @@ FOUND_BY = {
     "stub_taken_for_a_record": 8,
     "pauses_ignored": 16,
     "late_send_allowed": 3,
+    "what_waits_for_a_scan_is_claimed_early": 131,
 }
 
 

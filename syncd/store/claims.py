@@ -102,6 +102,13 @@ class Claims:
 
 
 _STEADY = bindparam("steady", type_=UtcDateTime)
+_DUE = or_(
+    doi.c.next_try_at.is_(None),
+    doi.c.next_try_at <= _STEADY,
+    # A turn that ends without a request leaves a cause or takes the row digest away (it is then a scan's to look),
+    # so nobody can take the same row early again and again.
+    and_(bindparam("early", type_=Boolean), doi.c.cause.is_(None), doi.c.row_digest.is_not(None)),
+)
 _CLAIM = (
     update(doi)
     .where(
@@ -111,11 +118,7 @@ _CLAIM = (
             doi.c.account == bindparam("a"),
             PENDING,
             doi.c.lane < bindparam("below"),
-            or_(
-                doi.c.next_try_at.is_(None),
-                doi.c.next_try_at <= _STEADY,
-                and_(bindparam("early", type_=Boolean), doi.c.cause.is_(None)),
-            ),
+            _DUE,
             or_(doi.c.claim_until.is_(None), doi.c.claim_until <= _STEADY),
             or_(doi.c.unsure_since.is_(None), doi.c.unsure_since <= bindparam("rested", type_=UtcDateTime)),
         )

@@ -177,19 +177,12 @@ def lost_answer_counts_as_failure(patch: Patch) -> None:
     patch.setattr(send, "judge", sure)
 
 
-_DUE = or_(
-    doi.c.next_try_at.is_(None),
-    doi.c.next_try_at <= bindparam("steady", type_=UtcDateTime),
-    and_(bindparam("early", type_=Boolean), doi.c.cause.is_(None)),
-)
-
-
 @mutant
 def row_sent_twice(patch: Patch) -> None:
     """A claim does not keep others away."""
     due = (
         select(doi.c.id)
-        .where(doi.c.account == bindparam("a"), PENDING, doi.c.lane < bindparam("below"), _DUE)
+        .where(doi.c.account == bindparam("a"), PENDING, doi.c.lane < bindparam("below"), claims._DUE)
         .order_by(doi.c.lane, doi.c.changed_at, doi.c.id).limit(1).scalar_subquery()
     )  # fmt: skip
     patch.setattr(claims, "_CLAIM", _claiming(due))
@@ -220,7 +213,7 @@ def claim_never_expires(patch: Patch) -> None:
         select(doi.c.id)
         .where(
             doi.c.account == bindparam("a"), PENDING, doi.c.lane < bindparam("below"),
-            _DUE,
+            claims._DUE,
             doi.c.claim_owner.is_(None),
             or_(doi.c.unsure_since.is_(None), doi.c.unsure_since <= bindparam("rested", type_=UtcDateTime)),
         )
@@ -251,6 +244,22 @@ def stub_taken_for_a_record(patch: Patch) -> None:
 def pauses_ignored(patch: Patch) -> None:
     """Every process finds out for itself that DataCite is away, again and again."""
     patch.setattr(Runs, "leave", lambda self, account, probe: ())
+
+
+@mutant
+def what_waits_for_a_scan_is_claimed_early(patch: Patch) -> None:
+    """Whoever tries whether a pause can end takes a row that it may not send, leaves it, and takes it again."""
+    weather = Story._weather
+    patch.setattr(Story, "_weather", lambda self: replace(weather(self), refused_connection=0.7))
+    rested = or_(doi.c.unsure_since.is_(None), doi.c.unsure_since <= bindparam("rested", type_=UtcDateTime))
+    free = or_(doi.c.claim_until.is_(None), doi.c.claim_until <= bindparam("steady", type_=UtcDateTime))
+    early = or_(claims._DUE, and_(bindparam("early", type_=Boolean), doi.c.cause.is_(None)))
+    due = (
+        select(doi.c.id)
+        .where(doi.c.account == bindparam("a"), PENDING, doi.c.lane < bindparam("below"), early, free, rested)
+        .order_by(doi.c.lane, doi.c.changed_at, doi.c.id).limit(1).scalar_subquery()
+    )  # fmt: skip
+    patch.setattr(claims, "_CLAIM", _claiming(due))
 
 
 @mutant

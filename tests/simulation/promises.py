@@ -15,6 +15,8 @@ _LONGEST_HOLD = 16.0
 
 def broken(outcome: Outcome) -> list[str]:
     """Every promise that this run broke, in words."""
+    if outcome.circle:
+        return [f"no-storm: {outcome.circle}"]  # it did not come to an end, so the others have nothing to judge
     return [
         *counts_add_up(outcome),
         *never_over(outcome),

@@ -23,7 +23,7 @@ from syncd.settings import Settings
 from syncd.store import Store, database, schema
 from tests.simulation.network import Network, Weather
 from tests.simulation.process import Killed, Machine, Process, shared_connection
-from tests.simulation.time import START, Time
+from tests.simulation.time import START, Time, TimeStands
 from tests.site import ATTRIBUTES
 
 PREFIX = "10.5072"
@@ -104,6 +104,7 @@ class Outcome:
     processes: list[Process] = field(default_factory=list)
     vanished: set[str] = field(default_factory=set)
     steps: int = 0
+    circle: str = ""
 
 
 class Story:
@@ -140,12 +141,18 @@ class Story:
             self._start()
         self._plan_edits()
         self._plan_trouble()
-        self.time.run(STORY_SECONDS)
-        self._calm_down()
-        last = self._quiet()
+        circle = ""
+        try:
+            self.time.run(STORY_SECONDS)
+            self._calm_down()
+            self._quiet()
+        except TimeStands as stands:
+            circle = str(stands)
+            for process in self.processes:
+                process.kill()
         return Outcome(
-            self.seed, self.repository, self.sandbox, self.network, last.store, self.settings, self.slots,
-            self.processes, self.vanished, self.time.steps,
+            self.seed, self.repository, self.sandbox, self.network, self.processes[-1].store, self.settings, self.slots,
+            self.processes, self.vanished, self.time.steps, circle,
         )  # fmt: skip
 
     # Processes.
@@ -193,7 +200,7 @@ class Story:
         # Late requests arrive, frozen processes die.
         self.time.run(self.time.now + 600.0)
 
-    def _quiet(self) -> Process:
+    def _quiet(self) -> None:
         """One process without trouble, until nothing is left to do by itself."""
         process = Process(
             "last", self.machine, self.settings, self.network, random.Random(self.seed + 3), whole=self.whole
@@ -214,7 +221,6 @@ class Story:
         self.time.spawn(work)
         self.time.run(self.time.now + 90 * 86400.0, over=lambda: bool(done))
         process.alive = True
-        return process
 
     # Edits.
 

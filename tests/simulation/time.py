@@ -10,6 +10,12 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+STEPS_AT_ONCE = 20_000
+"""Far more than a pass over all records takes; a program that takes more while no time passes turns in a circle."""
+
+
+class TimeStands(AssertionError):
+    """Something goes on and on without ever waiting: on a real machine a busy processor and a busy database."""
 
 
 class Time:
@@ -45,8 +51,12 @@ class Time:
     def run(self, until: float, over: Callable[[], bool] = lambda: False) -> None:
         """Let time pass."""
         self._hub = getcurrent()
+        at_once = 0
         while self._due and self._due[0][0] <= until and not over():
             moment, _, _, what = heapq.heappop(self._due)
+            at_once = at_once + 1 if moment == self.now else 0
+            if at_once > STEPS_AT_ONCE:
+                raise TimeStands(f"{STEPS_AT_ONCE} steps at {moment:.0f} s, and no time passes")
             self.now = moment
             self.steps += 1
             what()
