@@ -249,8 +249,10 @@ def look(parts: Parts, kind: str, consent: Consent = NOBODY, *, routine: bool = 
     result, watermark, message = "failed", None, ""
     try:
         if scan.run(kind, since=since, holder=parts.process, consent=consent, stopping=parts.stopping):
-            # A quick look that saw nothing keeps the place it began at.
-            result, watermark = "done", since if platform.watermark is None else platform.watermark
+            # A quick look that saw nothing keeps the place it began at, and so does one at outlines: what timestamps
+            # it may have been told was by an earlier look, which perhaps did not come to its end.
+            keeps = kind == OUTLINE or platform.watermark is None
+            result, watermark = "done", since if keeps else platform.watermark
             if full or consent.given:
                 _release_brake(runs, account.id)
     except SafetyError as refusal:

@@ -4,6 +4,7 @@ import argparse
 import multiprocessing
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.mutants import MUTANTS, planted
 from tests.simulation.play import play, share
@@ -35,8 +36,9 @@ def main() -> int:
     size = max(25, min(200, arguments.seeds // (4 * arguments.jobs)))
     shares = [range(start, min(start + size, last)) for start in range(arguments.first, last, size)]
     failed = requests = 0
-    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
-        for results in pool.imap_unordered(share, shares):
+    # Unlike a ``multiprocessing.Pool`` it says so when a worker dies, instead of waiting for its result for ever.
+    with ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("spawn")) as pool:
+        for results in pool.map(share, shares):
             for seed, found, count in results:
                 requests += count
                 failed += bool(found)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -79,11 +80,21 @@ def shared_connection(engine: Engine) -> Connection:
 
 
 class VirtualPlatform:
-    """The platform as one process sees it: others may do something between two pages, and before each record."""
+    """The platform as one process sees it: others may do something between two pages, and before each record.
 
-    def __init__(self, platform: Platform, process: "Process") -> None:
+    In some seeds it gives outlines as a preset does: they tell a record's status and timestamp, so that what is gone
+    or hidden is seen soon, and an edit without a timestamp only by a full look.
+    """
+
+    def __init__(self, platform: Platform, process: "Process", from_afar: Platform | None) -> None:
+        """Args: ``from_afar``: reads the outlines; None: there are none."""
         self._platform = platform
         self._process = process
+        self._from_afar = from_afar
+
+    @property
+    def gives_outlines(self) -> bool:
+        return self._from_afar is not None
 
     def all(self) -> Iterator[list[Row]]:
         yield from self._pages(self._platform.all())
@@ -94,7 +105,7 @@ class VirtualPlatform:
     def _pages(self, pages: Iterator[list[Row]]) -> Iterator[list[Row]]:
         self._process.read_platform()
         for page in pages:
-            yield page
+            yield [self._signed(row) for row in page]
             self._process.read_platform()
 
     @property
@@ -105,38 +116,56 @@ class VirtualPlatform:
     def watermark(self) -> Any:
         return self._platform.watermark
 
-    @property
-    def gives_outlines(self) -> bool:
-        return self._platform.gives_outlines
-
     def outlines(self) -> Iterator[list[Outline]]:
-        yield from self._platform.outlines()
+        assert self._from_afar is not None
+        self._process.read_platform()
+        for page in self._from_afar.all():
+            yield [Outline(row.key, row.doi, _outline(row)) for row in page]
+            self._process.read_platform()
 
     def some(self, keys: Sequence[str]) -> list[Row]:
         self._process.read_platform()
-        return self._platform.some(keys)
+        return [self._signed(row) for row in self._platform.some(keys)]
 
     def identity(self) -> str:
         return self._platform.identity()
 
     def one(self, key: str) -> Row | None:
         self._process.read_platform()
-        return self._platform.one(key)
+        row = self._platform.one(key)
+        return None if row is None else self._signed(row)
 
     def map(self, row: Row) -> Desired | Problem:
         return self._platform.map(row)
 
     def close(self) -> None:
         self._platform.close()
+        if self._from_afar is not None:
+            self._from_afar.close()
+
+    def _signed(self, row: Row) -> Row:
+        return replace(row, signature=_outline(row)) if self.gives_outlines else row
+
+
+def _outline(row: Row) -> str:
+    return f"{row.values['status']} {row.values['modified']}"
 
 
 class Process:
     """One running program, also its own clock."""
 
     def __init__(
-        self, name: str, machine: Machine, settings: Settings, network: Network, chance: random.Random, *, whole: bool
+        self,
+        name: str,
+        machine: Machine,
+        settings: Settings,
+        network: Network,
+        chance: random.Random,
+        *,
+        whole: bool,
+        gives_outlines: bool = False,
     ) -> None:
-        """Args: ``whole``: with the HTTP library."""
+        """Args: ``whole``: with the HTTP library; ``gives_outlines``: its platform does."""
         self.name = name
         self.machine = machine
         self.settings = settings
@@ -162,7 +191,9 @@ class Process:
             )  # fmt: skip
         else:
             self.client = Plain(wire, self, account.id, secret)
-        self.platform = VirtualPlatform(open_platform(account, self), self)
+        self.platform = VirtualPlatform(
+            open_platform(account, self), self, open_platform(account, self) if gives_outlines else None
+        )
         self.parts = cycle.Parts(
             account, datacite, self.platform, self.store, self.client, self, name, settings.brake, chance=chance.random,
             together=self._together,

@@ -127,6 +127,7 @@ class Story:
         self.repository = Repository(folder / "platform.db", self.time)
         self.settings = self._settings()
         self.whole = seed % 5 == 0
+        self.gives_outlines = seed % 4 == 2
         self.processes: list[Process] = []
         self.running: list[Process] = []
         self.vanished: set[str] = set()
@@ -165,6 +166,7 @@ class Story:
             self.network,
             random.Random(self.chance.random()),
             whole=self.whole,
+            gives_outlines=self.gives_outlines,
         )
         self.processes.append(process)
         self.running.append(process)
@@ -203,8 +205,9 @@ class Story:
     def _quiet(self) -> None:
         """One process without trouble, until nothing is left to do by itself."""
         process = Process(
-            "last", self.machine, self.settings, self.network, random.Random(self.seed + 3), whole=self.whole
-        )
+            "last", self.machine, self.settings, self.network, random.Random(self.seed + 3), whole=self.whole,
+            gives_outlines=self.gives_outlines,
+        )  # fmt: skip
         self.processes.append(process)
         done: list[bool] = []
 
