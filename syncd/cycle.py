@@ -249,8 +249,8 @@ def look(parts: Parts, kind: str, consent: Consent = NOBODY, *, routine: bool = 
     result, watermark, message = "failed", None, ""
     try:
         if scan.run(kind, since=since, holder=parts.process, consent=consent, stopping=parts.stopping):
-            # A quick look that saw nothing keeps the place it began at, and so does one at outlines: what timestamps
-            # it may have been told was by an earlier look, which perhaps did not come to its end.
+            # A quick look that saw nothing keeps the place it began at. So does a look at outlines: it reads no
+            # timestamps, and those of an earlier look that broke off would leave out what that look did not reach.
             keeps = kind == OUTLINE or platform.watermark is None
             result, watermark = "done", since if keeps else platform.watermark
             if full or consent.given:
