@@ -110,6 +110,7 @@ class Audit:
         )  # fmt: skip
         self.counts = AuditCounts()
         self._listed_at = datetime.min.replace(tzinfo=UTC)
+        self._new_account = False
 
     def run(self) -> AuditCounts:
         """Compare everything.
@@ -126,6 +127,8 @@ class Audit:
         result = "failed"
         try:
             self._copy(lease)
+            known = self.counts.listed or self._store.weights.before(self._account.id).known
+            self._new_account = self._adopt and not known
             self._store.copies.forget_drift(self._account.id)
             self._compare(lease)
             self._look_for_orphans(lease)
@@ -216,7 +219,9 @@ class Audit:
             held = held_as(copy.state, copy.resolves, copy.fingerprints, desired) if copy else Held()
             settled = isinstance(decide(held, desired, self._policy), Nothing)
             # That DataCite rightly has nothing of a DOI, a list alone does not prove.
-            if settled and (copy is not None or not self._adopt):
+            if not settled and self._new_account:
+                self.counts.waiting += 1  # to be sent whatever DataCite says of it, so sending may find that out
+            elif settled and (copy is not None or not self._adopt):
                 version = copy.version if copy else None
                 equal.append(Confirmed(ours.id, ours.desired_digest, held, True, self._listed_at, version))
             else:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from syncd.cycle import opened
-from syncd.datacite.validation import owned
+from syncd.datacite.validation import looks_like_doi, owned
 from syncd.errors import ExitCode, SyncdError
 from syncd.inquiry import Inquiry
 from syncd.model import Desired, Problem
@@ -111,7 +111,8 @@ def _sample(account: AccountSettings, platform: Platform) -> Checked:
     rows = list(islice((row for page in platform.all() for row in page), _SAMPLE))
     with_doi = [row for row in rows if row.doi]
     problems = [found for row in with_doi if isinstance(found := platform.map(row), Problem)]
-    foreign = sum(not owned(row.doi, account.prefixes) for row in with_doi)
+    odd = [row.doi for row in with_doi if not looks_like_doi(row.doi)]
+    foreign = sum(not owned(row.doi, account.prefixes) for row in with_doi if row.doi not in odd)
     if not rows:
         hint = "check the query `all`; a pass over nothing would stop"
         return Checked(account.id, "platform", WARN, "reachable, but it gives no record", hint)
@@ -121,11 +122,13 @@ def _sample(account: AccountSettings, platform: Platform) -> Checked:
         # DataCite takes them, and nobody's ORCID record ever shows the work.
         words += f"; {len(wrong)} ORCID iDs in them cannot be right, e.g. {wrong[0]}"
     if foreign:
-        words += f", {foreign} of them under none of {', '.join(account.prefixes)}"
+        words += f"; {foreign} of them under none of {', '.join(account.prefixes)}"
+    if odd:
+        words += f"; {len(odd)} of them no DOI at all, e.g. {odd[0]!r}"
     if problems:
         words += f"; {len(problems)} cannot be mapped, e.g. {problems[0]}"
         return Checked(account.id, "platform", WARN, words, "syncd plan names them all")
-    return Checked(account.id, "platform", WARN if wrong or foreign == len(with_doi) else OK, words)
+    return Checked(account.id, "platform", WARN if wrong or odd or foreign == len(with_doi) else OK, words)
 
 
 def _wrong_orcids(mapped: Desired | Problem) -> list[str]:

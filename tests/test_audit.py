@@ -372,6 +372,29 @@ def test_that_datacite_rightly_has_nothing_is_not_taken_from_a_list(newcomer: Si
     assert [stored.state for number in (1, 2) if (stored := newcomer.remote(number))] == ["registered", "registered"]
 
 
+def test_adoption_of_a_new_account_does_not_ask_for_every_doi_that_will_be_sent_anyway(newcomer: Site) -> None:
+    for number in range(30):
+        newcomer.add(number)
+
+    counts = compared(newcomer, adopt=True)
+
+    assert (counts.waiting, counts.different, counts.requests) == (30, 0, 1)
+    assert newcomer.sync().send.accepted == 30
+
+
+def test_an_account_that_was_emptied_at_datacite_is_no_new_one(site: Site) -> None:
+    for number in range(5):
+        site.add(number)
+    site.sync()
+    world = site.sandbox.application.world
+    for stored in list(world.dois.values()):
+        world.remove(stored)
+
+    counts = compared(site, adopt=True)
+
+    assert (counts.different, counts.waiting) == (5, 0)
+
+
 def test_a_list_that_ends_early_is_no_proof(newcomer: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(newcomer, 60)
     from syncd.inquiry import Inquiry

@@ -50,6 +50,18 @@ def test_everything_that_a_pass_needs_is_looked_at_and_nothing_is_written(site: 
     assert {one["method"] for one in site.requests[before:]} == {"GET"}
 
 
+def test_what_stands_in_the_place_of_a_doi_and_is_none_is_named(site: Site) -> None:
+    site.add(1)
+    site.add(2, doi="10.9999/x")
+    site.add(3, doi="to be registered")
+
+    _, found = check(site)
+
+    place = found[DEMO, "platform"]
+    assert place["level"] == "warn"
+    assert "3 have a DOI; 1 of them under none of 10.5072; 1 of them no DOI at all, e.g. 'to be reg" in place["words"]
+
+
 def test_a_wrong_password_is_named_although_datacite_answers_200(site: Site) -> None:
     site.sandbox.application.world.accounts["demo"].password = "another"
 

@@ -1,6 +1,8 @@
 """The files in deploy for containers: valid against their schemas, and what they rest on exists."""
 
 import re
+import tomllib
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -76,8 +78,20 @@ def test_the_compose_file_takes_every_right_away() -> None:
     assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).exists()
 
 
-def test_the_lock_has_a_hash_for_every_package_names_no_host_and_fits_the_project() -> None:
-    text = (DEPLOY / "requirements.lock").read_text()
+def _needed_to_run() -> list[str]:
+    return [one for one in metadata.requires("syncd") or [] if "extra ==" not in one or "mysql" in one]
+
+
+def _needed_to_build() -> list[str]:
+    needed: list[str] = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["build-system"]["requires"]
+    return needed
+
+
+@pytest.mark.parametrize(("name", "needed"), [("requirements", _needed_to_run), ("build", _needed_to_build)])
+def test_a_lock_has_a_hash_for_every_package_names_no_host_and_fits_the_project(
+    name: str, needed: Callable[[], list[str]]
+) -> None:
+    text = (DEPLOY / f"{name}.lock").read_text()
     assert "://" not in text
     locked: dict[str, str] = {}
     for block in re.split(r"\n(?=\S)", text.strip()):
@@ -85,8 +99,7 @@ def test_the_lock_has_a_hash_for_every_package_names_no_host_and_fits_the_projec
         assert found, block
         assert "--hash=sha256:" in block
         locked[found[1].lower().replace("_", "-")] = found[2]
-    wanted = [Requirement(one) for one in metadata.requires("syncd") or [] if "extra ==" not in one or "mysql" in one]
-    for one in wanted:
-        name = one.name.lower().replace("_", "-")
-        assert name in locked, f"{name}: make the lock anew (deploy/README.md)"
-        assert one.specifier.contains(locked[name]), name
+    for one in map(Requirement, needed()):
+        package = one.name.lower().replace("_", "-")
+        assert package in locked, f"{package}: make the lock anew (deploy/README.md)"
+        assert one.specifier.contains(locked[package]), package
