@@ -167,33 +167,62 @@ def test_settings_that_need_a_restart_are_named_and_kept(site: Site, database: C
         until(lambda: site.remote(2))
 
 
-def test_the_watchdog_is_not_fed_while_a_worker_hangs(site: Site, tmp_path: Path) -> None:
-    (tmp_path / "hanging.py").write_text(
+def _with_a_mapping_that_can_hang(site: Site, folder: Path) -> Daemon:
+    """A daemon that works until the file ``hang`` exists, and a watchdog."""
+    (folder / "hanging.py").write_text(
         "import json, pathlib, time\n"
         "def mapping(row):\n"
         "    while pathlib.Path(__file__).with_name('hang').exists(): time.sleep(0.1)\n"
         "    return {**json.loads(row['metadata']), 'url': row['url']}\n"
     )
-    site.add(1)
     site.more = FAST.replace('poll = "200ms"', 'poll = "200ms"\nstuck = "2s"')
     text = (site.settings, site.path.read_text())[1]
     site.path.write_text(text.replace("json:metadata", "hanging:mapping"))
-    with Daemon(site.path, watchdog=2.0, PYTHONPATH=str(tmp_path)) as daemon:
+    return Daemon(site.path, watchdog=2.0, PYTHONPATH=str(folder))
+
+
+def _fed(daemon: Daemon) -> float:
+    """When the watchdog was fed last."""
+    return max(at for at, said in daemon.told if said == "WATCHDOG=1")
+
+
+def test_the_watchdog_is_not_fed_while_a_worker_hangs(site: Site, tmp_path: Path) -> None:
+    site.add(1)
+    with _with_a_mapping_that_can_hang(site, tmp_path) as daemon:
         daemon.ready()
         until(lambda: site.remote(1))
-        fed = daemon.hears("WATCHDOG=1")
+        daemon.hears("WATCHDOG=1")
         (tmp_path / "hang").touch()
         site.add(2)
 
         assert daemon.logs("worker.stuck")["duty"] in (f"poll {site.account}", f"send {site.account}")
-        fed = max(at for at, said in daemon.told if said == "WATCHDOG=1")
+        fed = _fed(daemon)
         time.sleep(3.0)
-        assert max(at for at, said in daemon.told if said == "WATCHDOG=1") == fed
+        assert _fed(daemon) == fed
         assert any("stuck" in said for _, said in daemon.told)
 
         (tmp_path / "hang").unlink()
-        until(lambda: max(at for at, said in daemon.told if said == "WATCHDOG=1") > fed)
+        until(lambda: _fed(daemon) > fed)
         until(lambda: site.remote(2))
+
+
+def test_nor_is_it_fed_while_a_worker_that_hangs_keeps_the_program_from_ending(site: Site, tmp_path: Path) -> None:
+    site.add(1)
+    with _with_a_mapping_that_can_hang(site, tmp_path) as daemon:
+        daemon.ready()
+        until(lambda: site.remote(1))
+        (tmp_path / "hang").touch()
+        site.add(2)
+        time.sleep(0.6)  # somebody holds the record now
+        daemon.signal(signal.SIGTERM)
+        signalled = time.monotonic()
+        daemon.logs("daemon.stopping")
+        time.sleep(5.0)
+        assert _fed(daemon) < signalled + 4.0  # until the silence has lasted two seconds it is fed
+        assert daemon.process.poll() is None
+
+        (tmp_path / "hang").unlink()
+        assert daemon.ends() == 0
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
