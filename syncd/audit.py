@@ -11,19 +11,19 @@ A list comes from an index that lags behind, so nothing counts as different befo
 ``plan.decide`` judges what a difference means: what the cycle would send is what differs.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
 
 import structlog
 
+from syncd.counts import AuditCounts
 from syncd.cycle import Parts
 from syncd.datacite.normal import fingerprints
 from syncd.datacite.remote import Remote
 from syncd.datacite.validation import looks_like_doi, owned
-from syncd.drift import KINDS, absent, as_drifted, difference, held_as, orphan
+from syncd.drift import KINDS, absent, difference, held_as, orphan
 from syncd.errors import BusyError, StoppedError, UnreachableError
 from syncd.inquiry import Inquiry
 from syncd.limiter import Limiter
@@ -42,47 +42,6 @@ _COPY_VALID = timedelta(hours=24)
 _ASK_AT_ONCE = 200
 _FEW_MISSING, _SHARE_MISSING = 10, 0.01
 _FEW_ATTEMPTS = 2
-
-
-@dataclass
-class AuditCounts:
-    """What a comparison saw.
-
-    Attributes:
-        listed: DOIs in DataCite's list.
-        equal: DOIs that are there as they are wanted, or rightly not there.
-        different: DOIs in at least one kind of ``found``.
-        waiting: Not compared: changed here, and not sent yet.
-        quarantined: Not compared: they stand failed.
-        failed_but_public: How many of these DataCite shows to everybody, with what it got last.
-        unmapped: Not compared: no desired document can be made of the record.
-        found: DOIs by kind.
-        attributes: DOIs by attribute that differs.
-    """
-
-    pages: int = 0
-    requests: int = 0
-    listed: int = 0
-    equal: int = 0
-    different: int = 0
-    waiting: int = 0
-    quarantined: int = 0
-    failed_but_public: int = 0
-    unmapped: int = 0
-    excluded: int = 0
-    foreign: int = 0
-    found: Counter[str] = field(default_factory=Counter)
-    attributes: Counter[str] = field(default_factory=Counter)
-
-    def as_json(self) -> dict[str, Any]:
-        """For ``--json`` and the run's row."""
-        return {**asdict(self), "found": dict(self.found), "attributes": dict(self.attributes)}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """What ``as_json`` made."""
-        counted = {name: Counter(document.get(name) or {}) for name in ("found", "attributes")}
-        return cls(**{**document, **counted})
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,46 +340,5 @@ def compare_one(parts: Parts, limiter: Limiter, doi: str, record_key: str) -> Dr
     return found or f"DataCite holds it as it should be: {remote.state}, metadataVersion {remote.version}"
 
 
-def repair(parts: Parts, kinds: Iterable[str]) -> tuple[int, int]:
-    """Make drift of these kinds pending, and nothing else, so that the next pass sends it.
-
-    Left alone is what was sent since the comparison, or is wanted otherwise by now; and a DOI whose state differs
-    as well, unless that is to be repaired too: an update of a hidden DOI would end in publishing it.
-
-    Returns:
-        Of how many DOIs, and how many were left alone.
-    """
-    chosen = frozenset(kinds)
-    store, account = parts.store, parts.account.id
-    mended = concerned = 0
-    for drifts in _in_pages(one for one in store.copies.drift(account) if chosen.intersection(one.kinds)):
-        concerned += len(drifts)
-        whole = [one for one in drifts if "state" in chosen or "state" not in one.kinds]
-        names = [one.doi for one in whole]
-        stored, held = store.dois.of_dois(account, names), store.dois.held(account, names)
-        mended += store.dois.confirm(
-            [
-                Confirmed(ours.id, ours.desired_digest, as_drifted(held[one.doi], one, chosen), False, one.found_at,
-                          one.version)
-                for one in whole
-                if (ours := stored.get(one.doi)) is not None and ours.in_sync
-            ]
-        )  # fmt: skip
-    if mended:
-        store.weights.let_pass(account)  # a person ordered it
-    return mended, concerned - mended
-
-
 def _copied(remote: Remote) -> Copy:
     return Copy(remote.doi, remote.state, remote.resolves, remote.version, fingerprints(remote.attributes))
-
-
-def _in_pages(drifts: Iterable[Drift], size: int = 500) -> Iterable[list[Drift]]:
-    page: list[Drift] = []
-    for one in drifts:
-        page.append(one)
-        if len(page) == size:
-            yield page
-            page = []
-    if page:
-        yield page

@@ -1,7 +1,10 @@
-"""The numbers of one pass: what its scan saw, and what its sending did."""
+"""The numbers of one pass and of one comparison: what a scan saw, what sending did, what an audit found."""
 
 import threading
-from dataclasses import dataclass, field, fields
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
 
 COUNTED = ("requests", "accepted", "rejected", "deferred", "unneeded")
 """The numbers of ``SendCounts`` that a run writes down."""
@@ -51,3 +54,44 @@ class SendCounts:
         """One more."""
         with self._lock:
             setattr(self, name, getattr(self, name) + 1)
+
+
+@dataclass
+class AuditCounts:
+    """What a comparison saw.
+
+    Attributes:
+        listed: DOIs in DataCite's list.
+        equal: DOIs that are there as they are wanted, or rightly not there.
+        different: DOIs in at least one kind of ``found``.
+        waiting: Not compared: changed here, and not sent yet.
+        quarantined: Not compared: they stand failed.
+        failed_but_public: How many of these DataCite shows to everybody, with what it got last.
+        unmapped: Not compared: no desired document can be made of the record.
+        found: DOIs by kind.
+        attributes: DOIs by attribute that differs.
+    """
+
+    pages: int = 0
+    requests: int = 0
+    listed: int = 0
+    equal: int = 0
+    different: int = 0
+    waiting: int = 0
+    quarantined: int = 0
+    failed_but_public: int = 0
+    unmapped: int = 0
+    excluded: int = 0
+    foreign: int = 0
+    found: Counter[str] = field(default_factory=Counter)
+    attributes: Counter[str] = field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json`` and the run's row."""
+        return {**asdict(self), "found": dict(self.found), "attributes": dict(self.attributes)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What ``as_json`` made."""
+        counted = {name: Counter(document.get(name) or {}) for name in ("found", "attributes")}
+        return cls(**{**document, **counted})

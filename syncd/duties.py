@@ -14,7 +14,8 @@ from typing import Any
 
 import structlog
 
-from syncd import audit, cycle
+from syncd import cycle
+from syncd.audit import Audit
 from syncd.cycle import Parts
 from syncd.datacite.answer import Answer, NoAnswer
 from syncd.datacite.request import Write
@@ -22,6 +23,7 @@ from syncd.errors import BusyError, ExitCode, SafetyError, StoppedError, SyncdEr
 from syncd.limiter import Limiter
 from syncd.look import CHANGED, FULL, OUTLINE
 from syncd.pulse import Pulse, WatchedClock
+from syncd.repair import repair
 from syncd.send import Caller, in_threads
 from syncd.settings import AccountSettings, Settings
 from syncd.store import Store
@@ -268,9 +270,9 @@ class Watch:
         parts = self.open()
         settings = self._settings.schedule
         limiter = self._limiter()
-        found = audit.Audit(parts, limiter, adopt=False).run()
+        found = Audit(parts, limiter, adopt=False).run()
         if settings.repair and found.different:
-            mended, left = audit.repair(parts, settings.repair)
+            mended, left = repair(parts.store, self.account.id, settings.repair)
             _log.info("audit.repaired", account=self.account.id, pending=mended, left_alone=left)
             self._wake(self.names["send"])
         return _SOON_SECONDS

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from syncd import audit
-from syncd.audit import Audit, AuditCounts
+from syncd.audit import Audit
+from syncd.counts import AuditCounts
 from syncd.cycle import opened, scan
 from syncd.datacite.normal import fingerprints
 from syncd.errors import CredentialsError, SafetyError, UnreachableError
 from syncd.model import MANAGED_ATTRIBUTES
+from syncd.repair import repair
 from syncd.sandbox.server import RunningSandbox
 from tests.elsewhere import Elsewhere
 from tests.site import ATTRIBUTES, PREFIX, Site
@@ -31,14 +32,14 @@ def newcomer(tmp_path: Path, sandbox: RunningSandbox, database: Callable[[str], 
     made.close()
 
 
-def compared(site: Site, *, adopt: bool, repair: tuple[str, ...] = (), **others: Any) -> AuditCounts:
+def compared(site: Site, *, adopt: bool, mending: tuple[str, ...] = (), **others: Any) -> AuditCounts:
     settings = site.settings
     with opened(settings, settings.accounts[0], site.store, **others) as (parts, limiter):
         if adopt:
             scan(parts, full=True)
         counts = Audit(parts, limiter, adopt=adopt).run()
-        if repair:
-            audit.repair(parts, repair)
+        if mending:
+            repair(site.store, site.account, mending)
     return counts
 
 
@@ -220,7 +221,7 @@ def test_a_repair_of_one_kind_sends_that_kind_only(
 ) -> None:
     drifted(site)
 
-    compared(site, adopt=False, repair=(kind,))
+    compared(site, adopt=False, mending=(kind,))
     report = site.sync()
 
     assert (report.send.requests, report.send.accepted) == (1, 1)
@@ -233,7 +234,7 @@ def test_a_repair_of_one_kind_sends_that_kind_only(
 def test_a_repair_of_the_state_publishes_and_hides_again(site: Site) -> None:
     drifted(site)
 
-    compared(site, adopt=False, repair=("state",))
+    compared(site, adopt=False, mending=("state",))
 
     assert site.sync().send.accepted == 2
     assert [stored.state for number in (3, 4) if (stored := site.remote(number))] == ["findable", "registered"]
@@ -435,13 +436,13 @@ def test_a_repair_of_the_landing_page_leaves_a_hidden_doi_hidden(site: Site) -> 
     elsewhere.write(name(1), {"url": "https://old.example.org/1"})
     elsewhere.hide(name(1))
 
-    compared(site, adopt=False, repair=("url",))
+    compared(site, adopt=False, mending=("url",))
 
     assert site.sync().send.requests == 0
     stored = site.remote(1)
     assert stored is not None
     assert stored.state == "registered"
-    compared(site, adopt=False, repair=("url", "state"))
+    compared(site, adopt=False, mending=("url", "state"))
     assert site.sync().send.accepted == 1
 
 

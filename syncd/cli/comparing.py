@@ -5,15 +5,16 @@ from typing import Any
 
 import click
 
-from syncd import audit as audits
-from syncd.audit import Audit, AuditCounts
+from syncd.audit import Audit
 from syncd.brake import Consent
 from syncd.cli.options import account_option, accounts, config_option, json_option, load
 from syncd.cli.output import console, emit_json, table
 from syncd.cli.running import Others, for_each_account
+from syncd.counts import AuditCounts
 from syncd.cycle import connect, opened, scan
 from syncd.drift import KINDS, REPAIRABLE
 from syncd.errors import ExitCode, UsageError
+from syncd.repair import repair
 from syncd.settings import AccountSettings, Settings
 from syncd.store import Store
 from syncd.store.copies import Drift
@@ -103,7 +104,7 @@ def audit(
             counts = Audit(parts, limiter, adopt=False).run()
             chosen = _chosen(kinds, counts, account.id)
             if chosen:
-                mended, left = audits.repair(parts, chosen)
+                mended, left = repair(store, account.id, chosen)
                 words = f"{account.id}: {counted(mended, 'DOI')} pending now; the next pass sends"
                 if left:
                     words += f"; {left:,} are left alone: their state differs too (--repair state), or they moved on"

@@ -12,11 +12,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import click
 import structlog
 
-from syncd.audit import AuditCounts
 from syncd.backfill import Progress
 from syncd.cli.options import accounts
 from syncd.clock import SystemClock
-from syncd.counts import ScanCounts, SendCounts
+from syncd.counts import AuditCounts, ScanCounts, SendCounts
 from syncd.cycle import connect
 from syncd.errors import ExitCode, StoppedError, SyncdError
 from syncd.settings import AccountSettings, Settings
