@@ -15,9 +15,9 @@
    something changes. When DataCite itself is in ``trouble``, the account or the host rests.
 
 ``cycle`` runs these steps; start there. ``preview`` shows what it would do and does nothing. ``audit`` compares all
-DOIs with what DataCite holds (``drift``), which it asks through ``inquiry``; ``backfill`` sends many once more,
-``check`` looks whether everything is there. ``cli`` starts all of it by hand and shows the results; ``sandbox`` is a
-DataCite to try it against, and ``demo`` does so.
+DOIs with what DataCite holds (``drift``), which it asks through ``inquiry``, and ``repair`` makes what it found
+pending; ``backfill`` sends many once more, ``check`` looks whether everything is there. ``cli`` starts all of it by
+hand and shows the results; ``sandbox`` is a DataCite to try it against, and ``demo`` does so.
 
 ``daemon`` does it for years: ``work`` is all that goes on meanwhile, ``duties`` what is done again and again for one
 account, ``rota`` and ``timetable`` say when, ``pulse`` knows who is stuck, ``signals`` and ``systemd`` are how the
