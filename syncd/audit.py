@@ -12,7 +12,7 @@ A list comes from an index that lags behind, so nothing counts as different befo
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -71,8 +71,11 @@ class Audit:
         self._listed_at = datetime.min.replace(tzinfo=UTC)
         self._new_account = False
 
-    def run(self) -> AuditCounts:
+    def run(self, then: Callable[[AuditCounts], None] = lambda _counts: None) -> AuditCounts:
         """Compare everything.
+
+        Args:
+            then: What belongs to it: it is not done before that is, so that it is made up for after a crash.
 
         Raises:
             BusyError: Another process compares this account.
@@ -94,6 +97,7 @@ class Audit:
             self._store.copies.drop(self._account.id)
             if self._adopt:
                 self._store.bindings.mark_adopted(self._account.id)
+            then(self.counts)
             result = "done"
         finally:
             self.counts.requests = self._inquiry.requests

@@ -282,7 +282,6 @@ def look(parts: Parts, kind: str, consent: Consent = NOBODY, *, routine: bool = 
 
 def send(parts: Parts, limiter: Limiter) -> SendCounts:
     """The second half: bring what is pending up to date."""
-    limiter.order_mass(parts.store.bindings.mass_ceiling(parts.account.id))
     sender = Sender(
         parts.account,
         parts.datacite,

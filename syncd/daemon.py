@@ -83,6 +83,8 @@ class Daemon:
         self.tally = Tally()
         self.board = Board(store, settings.datacite, self.state)
         self._work: Work | None = None
+        self._draining: Work | None = None
+        self._reload_asked = False
         self._ready = False
         self._stuck: Silence | None = None
         self._reload_error = ""
@@ -104,21 +106,26 @@ class Daemon:
         try:
             while True:
                 for number in self._signals.wait(_TICK_SECONDS):
-                    if number == signal.SIGHUP:
-                        self._reload()
-                    else:
-                        self._asked_to_stop(number)
+                    self._asked(number)
                 if self._stops:
                     self._systemd.stopping()
                     return ExitCode.DONE
+                if self._reload_asked:
+                    self._reload()
                 self._tick()
         finally:
             self._end_work()
             self._release()
             _log.info("daemon.stopped", process=self._name)
 
-    def _asked_to_stop(self, number: int) -> None:
-        """The first time what is on its way is finished, during a reload as well; the second time nothing is."""
+    def _asked(self, number: int) -> None:
+        """Remember what a signal asks for; one that comes during a drain counts as well.
+
+        The first time that it is to stop, what is on its way is finished; the second time nothing is.
+        """
+        if number == signal.SIGHUP:
+            self._reload_asked = True
+            return
         self._stops += 1
         name = signal.Signals(number).name
         if self._stops == 1:
@@ -129,7 +136,7 @@ class Daemon:
 
     def state(self) -> DaemonState:
         """What people and probes are told of this process."""
-        work = self._work
+        work = self._work or self._draining
         watches = [] if work is None else work.watches
         troubles = {watch.account.id: trouble for watch in watches if (trouble := watch.trouble) is not None}
         return DaemonState(
@@ -160,7 +167,7 @@ class Daemon:
         done = 0 if self._work is None else sum(watch.done for watch in self._work.watches)
         if done != self._done:
             self._done = done
-            self.board.refresh()
+            self.board.refresh(_TICK_SECONDS)
         self._systemd.status(self.board.line())
 
     def _mind_the_lease(self) -> None:
@@ -229,20 +236,36 @@ class Daemon:
         self._work.begin()
 
     def _end_work(self) -> None:
-        """Let what is on its way finish; a second signal ends everything at once."""
+        """Let what is on its way finish; a second signal ends everything at once.
+
+        Until the program is to stop the lease stays ours, or a daemon that stands by would work by an older file.
+        """
         work, self._work = self._work, None
         self._stuck = None
         if work is None:
             return
+        self._draining = work
         drained = threading.Thread(target=work.end, name="drain", daemon=True)
         drained.start()
         while drained.is_alive():
             for number in self._signals.wait(0.05):
-                if number != signal.SIGHUP:
-                    self._asked_to_stop(number)
+                self._asked(number)
             if work.look() is None:
+                self._ticked_at = time.monotonic()
                 self._systemd.alive()  # a worker that hangs keeps the drain from ending, and must bark
+            if not self._stops:
+                self._hold_the_lease()
             drained.join(0.05)
+        self._draining = None
+
+    def _hold_the_lease(self) -> None:
+        if time.monotonic() < self._next_renewal:
+            return
+        self._next_renewal = time.monotonic() + _RENEW_SECONDS
+        try:
+            self._store.runs.take_lease(LEASE_NAME, self._name, LEASE)
+        except StateError as error:
+            _log.warning("state.unavailable", message=error.message, hint=error.hint)
 
     def _release(self) -> None:
         """Let the next one begin at once."""
@@ -253,6 +276,7 @@ class Daemon:
 
     def _reload(self) -> None:
         """Read the configuration again; one with mistakes changes nothing."""
+        self._reload_asked = False
         self._systemd.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC))
         try:
             new = self._world.read_again()

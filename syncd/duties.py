@@ -16,6 +16,7 @@ import structlog
 
 from syncd import cycle
 from syncd.audit import Audit
+from syncd.counts import AuditCounts
 from syncd.cycle import Parts
 from syncd.datacite.answer import Answer, NoAnswer
 from syncd.datacite.request import Write
@@ -187,6 +188,7 @@ class Watch:
         # The first look at everything is the first poll's.
         wait = self._wait(self._settings.schedule.reconcile, FULL)
         if wait is None or wait > 0:
+            self._over("reconcile")
             return wait
         return self._guarded("reconcile", self._reconcile, _SOON_SECONDS)
 
@@ -194,6 +196,7 @@ class Watch:
         """Compare with what DataCite holds."""
         wait = self._wait(self._settings.schedule.audit, AUDIT)
         if wait is None or wait > 0:
+            self._over("audit")
             return wait
         return self._guarded("audit", self._audit, _LOOK_AGAIN_SECONDS)
 
@@ -270,11 +273,14 @@ class Watch:
         parts = self.open()
         settings = self._settings.schedule
         limiter = self._limiter()
-        found = Audit(parts, limiter, adopt=False).run()
-        if settings.repair and found.different:
-            mended, left = repair(parts.store, self.account.id, settings.repair)
-            _log.info("audit.repaired", account=self.account.id, pending=mended, left_alone=left)
-            self._wake(self.names["send"])
+
+        def mend(found: AuditCounts) -> None:
+            if settings.repair and found.different:
+                mended, left = repair(parts.store, self.account.id, settings.repair)
+                _log.info("audit.repaired", account=self.account.id, pending=mended, left_alone=left)
+                self._wake(self.names["send"])
+
+        Audit(parts, limiter, adopt=False).run(mend)
         return _SOON_SECONDS
 
     def _send(self) -> float:
@@ -295,7 +301,9 @@ class Watch:
         """How long until one request may look whether a pause is over."""
         moments = [pause.until for pause in parts.store.runs.pauses(self.account.id) if pause.until is not None]
         waits = [(moment - self._clock.now()).total_seconds() for moment in moments]
-        return max([_SHORTEST_SECONDS, *waits]) if waits else self._settings.schedule.poll
+        longest = max(waits, default=0.0)
+        # One that was due already had nothing to try it with: the next poll may find something.
+        return max(_SHORTEST_SECONDS, longest) if longest > 0 else self._settings.schedule.poll
 
     # What they share.
 
@@ -352,11 +360,15 @@ class Watch:
             self._failures[kind] += 1
             self._in_trouble(kind, error)
             return max(otherwise, retry_after(self._failures[kind]))
+        self._over(kind)
+        return _SOON_SECONDS if rest is None else rest
+
+    def _over(self, kind: str) -> None:
+        """This duty is done, by us or by somebody who did it by hand."""
         self._failures[kind] = 0
         over = self._troubles.pop(kind, None)
         if over is not None:
             _log.info("account.works_again", account=self.account.id, duty=kind, after=over.message)
-        return _SOON_SECONDS if rest is None else rest
 
     def _in_trouble(self, kind: str, error: SyncdError) -> None:
         known = self._troubles.get(kind)

@@ -100,12 +100,14 @@ class Inquiry:
     def _ask(self, target: Callable[[], str], understood: Callable[[Answer | NoAnswer], _T | Unread]) -> _T:
         attempts = 0
         while True:
-            self._wait_for_the_host()
+            waited = self._wait_for_the_host()
             answer = self._once(target())
             if answer is None:
                 continue
             found = understood(answer)
             if not isinstance(found, Unread):
+                if waited:
+                    self._store.runs.resume(HOST, by_itself=True)
                 return found
             attempts += 1
             self._give_up(found, attempts)
@@ -143,8 +145,14 @@ class Inquiry:
                 hint="the same command goes on where this one ended; see DataCite's status page",
             )
 
-    def _wait_for_the_host(self) -> None:
-        """While DataCite throttles or is away, nobody asks; a person's pause of sending stops no question."""
+    def _wait_for_the_host(self) -> bool:
+        """While DataCite throttles or is away, nobody asks; a person's pause of sending stops no question.
+
+        Returns:
+            Whether there is such a pause, which an answer then ends.
+        """
         for pause in self._store.runs.pauses():
             if pause.scope == HOST and pause.cause != BY_HAND and pause.until is not None:
                 self._clock.sleep((pause.until - self._clock.now()).total_seconds())
+                return True
+        return False

@@ -97,7 +97,9 @@ class Limiter:
         # It leaves some in any case, so that a publish need not wait for the window.
         reserve = min(_RESERVE, self._count // 10)
         mass = min(self._configured, self._configured if ceiling is None else ceiling)
-        self._not_for_mass = max(reserve, self._count - mass)
+        kept, self._not_for_mass = self._not_for_mass, max(reserve, self._count - mass)
+        if kept != self._not_for_mass:
+            self._mass_from = 0.0  # when there is a slot for it is another question now
 
     def slow_down(self) -> None:
         """DataCite counts more than we do: half of the slots rest for a window, whoever used them."""

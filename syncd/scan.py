@@ -70,8 +70,8 @@ class Scan:
         """
         runs = self._store.runs
         self._lease = lease = Lease(f"scan:{self._account.id}", holder, LEASE)
-        if kind == CHANGED and self._nothing_new(since):
-            return True  # the usual end of a quick look: nothing is written, not even a lease
+        if kind == CHANGED and (quiet := self._quiet(since, stopping)) is not None:
+            return quiet  # the usual end of a quick look: nothing is written, not even a lease
         self._leased_at = self._clock.monotonic()
         if not runs.take_lease(lease.name, holder, LEASE):
             raise BusyError(f"another process scans {self._account.id} now", hint="try again in a few minutes")
@@ -175,10 +175,14 @@ class Scan:
         way = f"; if it is right: syncd sync --account {account} {refusal.option}" if refusal.option else ""
         raise SafetyError(f"{account}: {refusal.words}: nothing is sent", hint=f"syncd plan shows it{way}")
 
-    def _nothing_new(self, since: object) -> bool:
+    def _quiet(self, since: object, stopping: Callable[[], bool]) -> bool | None:
+        """What ``run`` returns after a quick look that found nothing; None: it found something."""
         look = self._new_look()
-        if any(look.differences(CHANGED, since)):
-            return False
+        for findings in look.differences(CHANGED, since):
+            if findings:
+                return None
+            if stopping():  # asked for every page: whole tables get new timestamps and nothing else
+                return False
         self.counts.records = self.counts.untouched = look.counts.records
         return True
 

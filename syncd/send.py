@@ -26,6 +26,7 @@ from syncd.settings import AccountSettings, DataCiteSettings
 from syncd.settle import Turn
 from syncd.store import Store
 from syncd.store.facts import GONE_DIGEST, LANE_BACKFILL, Claim, Failed
+from syncd.store.runs import HOST
 from syncd.trouble import Probed, Trouble
 
 _log = structlog.get_logger()
@@ -33,6 +34,7 @@ _PATIENCE_SECONDS = 30.0
 _MARGIN_SECONDS = 30.0
 _UNREADABLE_TO_STOP = 5
 _ATTEMPTS_TO_ASK = 2
+_ORDER_HOLDS_SECONDS = 10.0
 
 
 class Caller(Reader, Protocol):
@@ -78,6 +80,7 @@ class Sender:
         self._store = store
         self._limiter = limiter
         self._client = client
+        self._clock = clock
         self._owner = owner
         self._chance = chance
         self._stopping = stopping
@@ -88,6 +91,8 @@ class Sender:
         self._grace = timedelta(seconds=settings.grace)
         self._claim_time = 2 * self._request_time + self._grace + timedelta(seconds=_PATIENCE_SECONDS)
         self._mass_waits = False
+        self._ordered_at: float | None = None
+        self._broken = False
         self._unreadable_in_a_row = 0
         self.counts = SendCounts()
         inquiry = Inquiry(
@@ -106,7 +111,7 @@ class Sender:
 
     def step(self) -> bool:
         """Bring one DOI up to date; returns whether to call again."""
-        if self._stopping():
+        if self._stopping() or self.counts.halted or self._broken:
             return False
         probed = self._store.runs.leave(self._account.id, self._claim_time)
         if probed is None:
@@ -119,6 +124,9 @@ class Sender:
             claim = self._store.claims.claim(
                 self._account.id, self._owner, duration=self._claim_time, grace=self._grace, early=True
             )
+        if claim is None and HOST in probed and not self._store.claims.any_pending():
+            # No request can try it, and it holds nothing up: the next change finds out for itself.
+            self._store.runs.resume(HOST, by_itself=True)
         before = self.counts.requests
         try:
             return claim is not None and self._turn(claim, probed)
@@ -133,12 +141,20 @@ class Sender:
         what: dict[str, Any] = {"duration": self._claim_time, "grace": self._grace}
         account, owner = self._account.id, self._owner
         while True:
+            self._mind_the_order()
             # Once, for this look: another worker may find meanwhile that mass work has slots again.
             mass = not self._mass_waits
             found = claim(account, owner, **what, mass=mass)
             if found is not None or mass or self._stopping():
                 return found
             self._mass_waits = self._limiter.mass_rests()
+
+    def _mind_the_order(self) -> None:
+        """How many slots mass work may take is ordered while it goes on, too."""
+        now = self._clock.monotonic()
+        if self._ordered_at is None or now - self._ordered_at >= _ORDER_HOLDS_SECONDS:
+            self._ordered_at = now
+            self._limiter.order_mass(self._store.bindings.mass_ceiling(self._account.id))
 
     def _turn(self, claim: Claim, probed: Probed) -> bool:
         sent = False
@@ -150,7 +166,7 @@ class Sender:
                 if slot is None or self.counts.halted:
                     self._mass_waits = mass and slot is None
                     self._store.claims.release(claim)
-                    return True
+                    return not self.counts.halted
                 try:
                     turn = self._look(claim)
                 except (PlatformError, ConfigurationError) as error:
@@ -176,8 +192,13 @@ class Sender:
             return True
 
     def _work(self) -> None:
-        while self.step():
-            pass
+        try:
+            while self.step():
+                pass
+        except BaseException:
+            # The others end as well, so that the pass says what is wrong now, and the next one has all its workers.
+            self._broken = True
+            raise
 
     # Before anything is sent.
 

@@ -113,10 +113,15 @@ class Work:
 
     def _prune(self) -> float:
         keep = self.settings.keep
+
+        def stopping() -> bool:
+            self.clock.pulse.beat()  # it is asked between any two thousands
+            return self.clock.stop.is_set()
+
         try:
             gone = self._store.pruning.prune(
                 writes=timedelta(seconds=keep.writes), failures=timedelta(seconds=keep.failures),
-                runs=timedelta(seconds=keep.runs), stopping=self.clock.stop.is_set,
+                runs=timedelta(seconds=keep.runs), stopping=stopping,
             )  # fmt: skip
         except StateError as error:
             _log.warning("state.not_pruned", message=error.message)

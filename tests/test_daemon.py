@@ -139,6 +139,37 @@ def test_sighup_reads_a_good_file_again_and_goes_on_with_it(site: Site) -> None:
         assert daemon.stop() == 0
 
 
+def test_a_second_sighup_while_the_first_one_drains_is_not_lost(site: Site) -> None:
+    for number in range(8):
+        site.add(number)
+    site.fault("latency", seconds=3.0, count=1000)
+    with Daemon(site.path) as daemon:
+        until(lambda: site.requests)
+        daemon.signal(signal.SIGHUP)
+        daemon.logs("configuration.reloaded")
+        site.path.write_text(site.path.read_text().replace("workers = 4", "workers = 3"))
+        daemon.signal(signal.SIGHUP)
+
+        daemon.logs("configuration.reloaded", changed=["datacite"])
+        assert daemon.stop() == 0
+
+
+def test_a_reload_that_drains_for_long_does_not_hand_the_work_to_a_standby_with_the_old_file(site: Site) -> None:
+    site.add(1)
+    site.fault("latency", seconds=20.0, count=1)
+    with Daemon(site.path) as working:
+        until(lambda: site.requests)
+        with Daemon(site.path) as standby:
+            standby.logs("daemon.stands_by")
+            working.signal(signal.SIGHUP)
+            working.logs("configuration.reloaded")
+
+            until(lambda: sum(one["event"] == "daemon.works" for one in working.events) == 2, 40.0)
+            assert "daemon.works" not in [one["event"] for one in standby.events]
+            assert standby.stop() == 0
+        assert working.stop() == 0
+
+
 def test_sighup_with_a_broken_file_changes_nothing_and_names_every_mistake(site: Site) -> None:
     site.add(1)
     with Daemon(site.path) as daemon:

@@ -63,6 +63,11 @@ class Claims:
             row = connection.execute(_CLAIM, parameters).one_or_none()
             return None if row is None else _claim(row, owner)
 
+    def any_pending(self) -> bool:
+        """Whether anything is to be sent for any account, now or later."""
+        with self._database.reading() as connection:
+            return connection.execute(_ANY_PENDING).first() is not None
+
     def mark_unsure(self, claim: Claim, time_left: timedelta) -> bool:
         """Before a request leaves: from now on DataCite's content counts as unknown.
 
@@ -134,6 +139,7 @@ _CLAIM = (
     )
     .returning(doi)
 )
+_ANY_PENDING = select(doi.c.id).where(PENDING).limit(1)
 _OURS = and_(
     doi.c.id == bindparam("row_id"), doi.c.claim_owner == bindparam("owner"), doi.c.claim_number == bindparam("number")
 )

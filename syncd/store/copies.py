@@ -18,6 +18,7 @@ from syncd.store.insert import insert_ignoring
 from syncd.store.tables import drift, listing, remote
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_DELETED_AT_ONCE = 5000
 _ROWS_AT_ONCE = 100  # an insert of many rows has a limit of parameters
 _OF_DOIS = select(remote).where(
     remote.c.account == bindparam("a"), remote.c.doi.in_(bindparam("names", expanding=True))
@@ -87,8 +88,10 @@ class Copies:
             found = connection.execute(select(listing).where(listing.c.account == account)).one_or_none()
             if found is not None and found.finished_at is None and found.started_at > now - valid_for:
                 return Listing(found.started_at, found.cursor, found.pages, found.total)
-            connection.execute(delete(remote).where(remote.c.account == account))
             connection.execute(delete(listing).where(listing.c.account == account))
+        self.drop(account)
+        with self._database.writing() as connection:
+            now = self._database.now(connection)
             connection.execute(insert(listing).values(account=account, started_at=now, pages=0))
             return Listing(now, None, 0, None)
 
@@ -152,13 +155,18 @@ class Copies:
     def forget(self, account: str) -> None:
         """The copy was worth nothing: the next one begins anew."""
         with self._database.writing() as connection:
-            connection.execute(delete(remote).where(remote.c.account == account))
             connection.execute(delete(listing).where(listing.c.account == account))
+        self.drop(account)
 
     def drop(self, account: str) -> None:
         """The copy has served; only the moment it was made stays."""
-        with self._database.writing() as connection:
-            connection.execute(delete(remote).where(remote.c.account == account))
+        some = select(remote.c.doi).where(remote.c.account == account).limit(_DELETED_AT_ONCE)
+        while True:
+            # Millions in one transaction would keep everybody else waiting.
+            with self._database.writing() as connection:
+                which = (remote.c.account == account) & remote.c.doi.in_(some.scalar_subquery())
+                if connection.execute(delete(remote).where(which)).rowcount < _DELETED_AT_ONCE:
+                    return
 
     def found(self, account: str, drifts: Sequence[Drift]) -> None:
         """Write down what differs."""

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from syncd.clock import Clock
 from syncd.errors import ConfigurationError, StateError
@@ -16,6 +17,8 @@ from syncd.store.steady import SteadyTime
 
 _BUSY_MILLISECONDS = 30_000
 _POOL = 40
+_PATIENCE_SECONDS = 20
+"""For a connection or a lock: whoever feeds the watchdog asks the database, too, and must not wait for a minute."""
 _CONNECT_SECONDS = 10
 
 
@@ -79,6 +82,9 @@ def _explained() -> Iterator[None]:
         yield
     except (IntegrityError, ProgrammingError, DataError):
         raise  # our own mistakes, not the database's state
+    except PoolTimeout as error:
+        words = f"none of its {_POOL} connections came free within {_PATIENCE_SECONDS} s"
+        raise StateError(f"the state database cannot be used: {words}", hint="is a table of it locked?") from error
     except DBAPIError as error:
         words = without_password(str(error.orig).strip())
         hint = "check state.url, the disk and the database's own log; nothing is sent without it"
@@ -88,10 +94,13 @@ def _explained() -> Iterator[None]:
 def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
         arguments = {"connect_timeout": _CONNECT_SECONDS, "keepalives_idle": 30, "tcp_user_timeout": 30_000}
-        engine = create_engine(url, connect_args=arguments, pool_size=_POOL, max_overflow=0, pool_pre_ping=True)
+        engine = create_engine(
+            url, connect_args=arguments, pool_size=_POOL, pool_timeout=_PATIENCE_SECONDS, max_overflow=0,
+            pool_pre_ping=True,
+        )  # fmt: skip
         event.listen(engine, "connect", _postgresql_session)
         return engine
-    engine = create_engine(url, pool_size=_POOL, max_overflow=0)
+    engine = create_engine(url, pool_size=_POOL, pool_timeout=_PATIENCE_SECONDS, max_overflow=0)
     event.listen(engine, "connect", _sqlite_session)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
@@ -100,6 +109,7 @@ def _engine(url: str) -> Engine:
 def _postgresql_session(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET TIME ZONE 'UTC'")
+        cursor.execute(f"SET lock_timeout = '{_PATIENCE_SECONDS}s'")
     connection.commit()
 
 
