@@ -11,6 +11,7 @@ EVENTS = {
     "backfill.ended": "`syncd backfill` ended; what is left is sent by the daemon.",
     "claim.lost": "Another worker took the DOI meanwhile, because this one was silent for too long.",
     "claim.too_late": "Reading the record took so long that no request may begin; it is tried again.",
+    "clock.stepped": "The shared clock and this machine's own parted by so much, and steady time was corrected by it.",
     "configuration.refused": "After SIGHUP the file had mistakes; the old configuration stays in force.",
     "configuration.reloaded": "After SIGHUP: which sections changed, and which of them need a restart.",
     "daemon.ended_at_once": "A second signal ended the daemon while requests were on their way.",

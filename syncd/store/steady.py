@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Select, func, literal, select, update
 
 from syncd.clock import Clock
 from syncd.store.insert import insert_ignoring
 from syncd.store.tables import shift, witness
+
+_log = structlog.get_logger()
 
 TOLERANCE_SECONDS = 0.05
 """Smaller steps pass as the slow adjustment that every clock gets."""
@@ -79,7 +82,9 @@ class SteadyTime:
             correction = {"microseconds": shift.c.microseconds - step // timedelta(microseconds=1)}
             ours = update(shift).where(shift.c.epoch == epoch).values(**correction, epoch=epoch + 1)
             # If another process was quicker, the step is gone when we look again.
-            connection.execute(ours)
+            if connection.execute(ours).rowcount == 1:
+                # Told each time: two hosts that contradict each other (one was stopped, its clock with it) are seen so.
+                _log.warning("clock.stepped", seconds=round(step.total_seconds(), 3))
             self._epoch = epoch + 1
 
     def wall(self, connection: Connection, moment: datetime) -> datetime:
