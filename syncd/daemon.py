@@ -36,7 +36,6 @@ from syncd.work import Work
 
 _log = structlog.get_logger()
 
-LEASE_NAME = "daemon"
 LEASE = timedelta(seconds=15)
 _RENEW_SECONDS = 4.0
 _TICK_SECONDS = 1.0
@@ -84,6 +83,7 @@ class Daemon:
         self.board = Board(store, settings.datacite, self.state)
         self._work: Work | None = None
         self._draining: Work | None = None
+        self._works_for: frozenset[str] = frozenset()
         self._reload_asked = False
         self._ready = False
         self._stuck: Silence | None = None
@@ -95,6 +95,11 @@ class Daemon:
         self._done = 0
         self._stops = 0
         self._started_at = datetime.now(UTC)
+
+    @property
+    def _leases(self) -> dict[str, str]:
+        """Account to the name of its lease: two daemons with different accounts share a state database."""
+        return {account.id: f"daemon:{account.id}" for account in self._settings.accounts}
 
     def run(self) -> ExitCode:
         """Work, or stand by, until a signal says otherwise.
@@ -176,7 +181,7 @@ class Daemon:
             return
         self._next_renewal = time.monotonic() + _RENEW_SECONDS
         try:
-            mine = self._store.runs.take_lease(LEASE_NAME, self._name, LEASE)
+            held = self._store.runs.take_leases(self._leases.values(), self._name, LEASE)
         except StateError as error:
             # What is on its way goes on: claims and slots keep it safe, with the lease or without.
             self._state_failures += 1
@@ -187,17 +192,19 @@ class Daemon:
         if self._state_failures:
             _log.info("state.available_again", after_failures=self._state_failures)
             self._state_failures = 0
+        mine = frozenset(account for account, name in self._leases.items() if name in held)
+        if self._work is not None and not self._works_for <= mine:
+            _log.warning("daemon.superseded", process=self._name, accounts=sorted(self._works_for - mine))
+            self._end_work()
+        elif self._work is not None and mine != self._works_for:
+            self._end_work()  # another daemon left accounts to us
         if mine and self._work is None:
-            _log.info("daemon.works", process=self._name)
-            self._begin_work()
-        elif not mine:
-            if self._work is not None:
-                _log.warning("daemon.superseded", process=self._name)
-                self._end_work()
-            if not self._ready:
-                self._ready = True
-                _log.info("daemon.stands_by", process=self._name)
-                self._systemd.ready()
+            _log.info("daemon.works", process=self._name, accounts=len(mine), others=len(self._leases) - len(mine))
+            self._begin_work(mine)
+        elif not mine and not self._ready:
+            self._ready = True
+            _log.info("daemon.stands_by", process=self._name)
+            self._systemd.ready()
 
     def _mind_the_work(self, work: Work) -> None:
         stuck = work.look()
@@ -230,9 +237,12 @@ class Daemon:
 
     # Beginning, ending, and beginning again.
 
-    def _begin_work(self) -> None:
+    def _begin_work(self, mine: frozenset[str]) -> None:
         clock, real_seconds = self._world.clock(), self._world.real_seconds
-        self._work = Work(self._settings, self._store, self.tally, self.board, clock, real_seconds)
+        accounts = [account for account in self._settings.accounts if account.id in mine]
+        self._works_for = mine
+        settings = self._settings.model_copy(update={"accounts": accounts})
+        self._work = Work(settings, self._store, self.tally, self.board, clock, real_seconds)
         self._work.begin()
 
     def _end_work(self) -> None:
@@ -263,14 +273,14 @@ class Daemon:
             return
         self._next_renewal = time.monotonic() + _RENEW_SECONDS
         try:
-            self._store.runs.take_lease(LEASE_NAME, self._name, LEASE)
+            self._store.runs.take_leases(self._leases.values(), self._name, LEASE)
         except StateError as error:
             _log.warning("state.unavailable", message=error.message, hint=error.hint)
 
     def _release(self) -> None:
         """Let the next one begin at once."""
         try:
-            self._store.runs.release_lease(LEASE_NAME, self._name)
+            self._store.runs.release_leases(self._leases.values(), self._name)
         except StateError as error:
             _log.warning("state.unavailable", message=error.message, hint=error.hint)
 

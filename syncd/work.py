@@ -24,8 +24,6 @@ POOLS = {"look": 4, "send": 4, "whole": 2, "house": 1}
 _PRUNE_EVERY = 6 * 3600.0
 _BEAT_SECONDS, _DIGEST_AGAIN_SECONDS, _LOOK_AGAIN_SECONDS = 60.0, 3600.0, 900.0
 _SPREAD_SECONDS = 0.05
-_NOBODY = "-"
-"""Whose runs are those that belong to no account."""
 
 
 class Work:
@@ -54,6 +52,7 @@ class Work:
             )
             for account in settings.accounts
         ]  # fmt: skip
+        self._house = f"- {settings.accounts[0].id}"  # whose runs are those that belong to no account
         self._listeners: list[Listener] = []
         self._store = store
 
@@ -147,7 +146,7 @@ class Work:
         """Once a day, whichever process works then; the run's row remembers it."""
         runs, settings = self._store.runs, self.settings
         try:
-            last = runs.last_done(_NOBODY, "digest") or self._began
+            last = runs.last_done(self._house, "digest") or self._began
             wait = seconds_until(settings.notify.digest, last, self.clock.now())
             if wait is None or wait > 0:
                 return None if wait is None else min(wait, _LOOK_AGAIN_SECONDS)
@@ -156,7 +155,7 @@ class Work:
             if digest is not None:
                 notify.send(settings.notify, digest)
                 _log.info("digest.sent", subject=digest.subject)
-            runs.begin(_NOBODY, "digest", at_once=False).end("done", {"needed": digest is not None})
+            runs.begin(self._house, "digest", at_once=False).end("done", {"needed": digest is not None})
         except SyncdError as error:
             _log.warning("digest.failed", message=error.message, hint=error.hint)
             return _DIGEST_AGAIN_SECONDS

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 
 from syncd.platforms.listening import notifying_trigger
 from syncd.sandbox.server import RunningSandbox
+from syncd.sandbox.world import Account
 from tests.daemons import Daemon, until
 from tests.programs import needed_library
 from tests.site import Site
@@ -155,8 +156,9 @@ def test_a_second_sighup_while_the_first_one_drains_is_not_lost(site: Site) -> N
 
 
 def test_a_reload_that_drains_for_long_does_not_hand_the_work_to_a_standby_with_the_old_file(site: Site) -> None:
+    site.path.write_text(site.path.read_text().replace('request_timeout = "5s"', 'request_timeout = "40s"'))
     site.add(1)
-    site.fault("latency", seconds=20.0, count=1)
+    site.fault("latency", seconds=22.0, count=1)
     with Daemon(site.path) as working:
         until(lambda: site.requests)
         with Daemon(site.path) as standby:
@@ -275,6 +277,40 @@ def test_a_second_daemon_stands_by_and_takes_over_within_thirty_seconds_of_a_kil
         waiting.logs("daemon.works", 1.0)
         assert waiting.stop() == 0
     assert len([one for one in site.requests if one["method"] == "PUT"]) == 2
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_daemons_with_different_accounts_work_side_by_side_on_one_state_database(
+    kind: str, sites: Sites, tmp_path: Path, database: Callable[[str], str]
+) -> None:
+    site = sites(state=kind)
+    world = site.sandbox.application.world
+    world.accounts["other"] = Account("other", "DATACITE.OTHER", "demo", ["10.5073"], "example.org")
+    other = Site(tmp_path, site.sandbox, database("sqlite"), site.state_url, "DATACITE.OTHER", "10.5073")
+    other.more = FAST
+    assert other.settings
+    both = tmp_path / "both.toml"
+    text, another = site.path.read_text(), other.path.read_text()
+    both.write_text(text + another[another.index("[[accounts]]") :])
+    both.chmod(0o600)
+    site.add(1), other.add(1)
+
+    with Daemon(site.path) as first, Daemon(other.path) as second:
+        until(lambda: site.remote(1) and other.remote(1))
+        with Daemon(both) as third:
+            third.logs("daemon.stands_by")
+            second.process.kill()
+            other.add(2)
+
+            until(lambda: other.remote(2), 30.0)
+            works = third.logs("daemon.works")
+            assert (works["accounts"], works["others"]) == (1, 1)
+            assert first.stop() == 0
+            site.add(2)
+            until(lambda: site.remote(2), 30.0)
+            third.logs("daemon.works", accounts=2)
+            assert third.stop() == 0
+    other.close()
 
 
 def test_a_daemon_that_is_stopped_lets_the_next_one_work_at_once(site: Site) -> None:

@@ -1,7 +1,7 @@
 """Bookkeeping around the cycle: runs with their watermark, leases, and pauses."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -85,22 +85,25 @@ class Runs:
 
     def take_lease(self, name: str, holder: str, duration: timedelta) -> bool:
         """Become the only one who does ``name`` for a while, or stay it; False: another one is."""
+        return bool(self.take_leases([name], holder, duration))
+
+    def take_leases(self, names: Iterable[str], holder: str, duration: timedelta) -> frozenset[str]:
+        """The same for several at once; returns those of them that are the holder's now."""
         with self._database.writing() as connection:
             now = self._database.steady.corrected(connection)
-            until = now + duration
-            parameters = {"lease": name, "who": holder, "steady": now, "new_until": until}
-            if connection.execute(_TAKE_LEASE, parameters).rowcount == 1:
-                return True
-            if connection.execute(select(lease.c.name).where(lease.c.name == name)).first():
-                return False
-            row = {"name": name, "holder": holder, "until": until, "epoch": 1}
-            return insert_ignoring(connection, lease, [row]) == 1
+            # In one order, so that two who want the same ones do not wait for each other.
+            return frozenset(name for name in sorted(names) if _taken(connection, name, holder, now, now + duration))
 
     def release_lease(self, name: str, holder: str) -> None:
         """Let the next one begin at once."""
+        self.release_leases([name], holder)
+
+    def release_leases(self, names: Iterable[str], holder: str) -> None:
+        """The same for several at once."""
         with self._database.writing() as connection:
             now = self._database.steady.corrected(connection)
-            connection.execute(_END_LEASE, {"lease": name, "who": holder, "new_until": now})
+            for name in sorted(names):
+                connection.execute(_END_LEASE, {"lease": name, "who": holder, "new_until": now})
 
     def pause(
         self,
@@ -257,3 +260,12 @@ class OpenRun:
         ago = timedelta(seconds=self._database.monotonic() - self._began)
         row = {"account": self._account, "kind": self.kind, "started_at": self._database.now(connection) - ago}
         self._id = connection.execute(insert(run).values(row).returning(run.c.id)).scalar_one()
+
+
+def _taken(connection: Connection, name: str, holder: str, now: datetime, until: datetime) -> bool:
+    parameters = {"lease": name, "who": holder, "steady": now, "new_until": until}
+    if connection.execute(_TAKE_LEASE, parameters).rowcount == 1:
+        return True
+    if connection.execute(select(lease.c.name).where(lease.c.name == name)).first():
+        return False
+    return insert_ignoring(connection, lease, [{"name": name, "holder": holder, "until": until, "epoch": 1}]) == 1
