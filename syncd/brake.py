@@ -101,7 +101,7 @@ class Impact:
             self.set_aside[note.quarantine[0]] += 1
         if desired is None:
             return
-        if held is not None:
+        if held is not None and not vanishes:
             names = held.keys() | desired.digests.keys()
             self.attributes.update(name for name in names if held.get(name) != desired.digests.get(name))
         host = host_of(desired.attributes.get("url"))
@@ -200,4 +200,5 @@ def _what(impact: Impact) -> str:
 
 
 def _most(attributes: Counter[str]) -> Iterable[str]:
-    return [f"{name} in {count:,}" for name, count in attributes.most_common(_NAMED)]
+    most = sorted(attributes.items(), key=lambda one: (-one[1], one[0]))[:_NAMED]
+    return [f"{name} in {count:,}" for name, count in most]

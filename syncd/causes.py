@@ -34,7 +34,7 @@ _ALL = (
     Cause(
         "status_unknown",
         "The record's status is not in the configuration, so nothing was sent; DataCite keeps what it has.",
-        "Add the status to [accounts.source.states] and run `syncd sync`.",
+        "Add the status to [accounts.source.states]; then `syncd sync`, or `systemctl reload syncd`.",
     ),
     Cause(
         "mapping_failed",
@@ -136,7 +136,7 @@ _ALL = (
     Cause(
         "credentials",
         "DataCite does not accept the account's credentials; a wrong password can read like a 404.",
-        "Check the account's password, then run `syncd sync`.",
+        "Correct the password; then `syncd sync`, or `systemctl reload syncd` and `syncd resume`.",
     ),
     Cause(
         "account_refused",

@@ -12,6 +12,7 @@ from syncd.inquiry import Inquiry
 from syncd.model import Desired, Problem
 from syncd.platforms import Platform
 from syncd.platforms.crosswalk import orcid_adds_up
+from syncd.platforms.listening import without_trigger
 from syncd.settings import AccountSettings, Settings
 from syncd.store import Store, schema
 
@@ -153,7 +154,13 @@ def _read_only(account: AccountSettings, platform: Platform) -> Checked:
 
 def _advice(account: AccountSettings, platform: Platform) -> list[Checked]:
     """What the platform's preset knows: indexes worth having, and the platform's own sender."""
-    return [Checked(account.id, one.about, WARN, one.words, one.hint) for one in platform.advice()]
+    found = [Checked(account.id, one.about, WARN, one.words, one.hint) for one in platform.advice()]
+    if account.source.channel:
+        dumb = without_trigger(account.source.url, platform.relations())
+        words = f"source.channel is set, and {', '.join(dumb[:3])}{', …' if len(dumb) > 3 else ''} tell nobody"
+        hint = "syncd db trigger prints it anew; a table that was made anew lost it"
+        found += [Checked(account.id, "trigger", WARN, words, hint)] if dumb else []
+    return found
 
 
 def _bound(settings: Settings, account: AccountSettings, store: Store, platform: Platform) -> Checked:

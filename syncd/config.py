@@ -32,7 +32,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(
-            f"there is no configuration at {path}", hint="write one: syncd init --platform sql"
+            f"there is no configuration at {path}", hint="name it with -c or SYNCD_CONFIG, or write one: syncd init"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error

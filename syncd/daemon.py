@@ -12,6 +12,7 @@ account in ``duties``. Whatever ends this process at whatever moment, nothing is
 not in the state database.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -298,7 +299,8 @@ class Daemon:
             fixed = [name for name in _NEED_A_RESTART if getattr(new, name) != getattr(self._settings, name)]
             kept = {name: getattr(self._settings, name) for name in fixed}
             changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
-            _log.info("configuration.reloaded", changed=changed, needs_restart=fixed)
+            level = logging.WARNING if fixed else logging.INFO
+            _log.log(level, "configuration.reloaded", changed=changed, needs_restart=fixed)
             self._settings = new.model_copy(update=kept)
             self._end_work()
             self._next_renewal = 0.0  # the next tick begins again, if this process is still the one that works

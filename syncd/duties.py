@@ -28,7 +28,7 @@ from syncd.repair import repair
 from syncd.send import Caller, in_threads
 from syncd.settings import AccountSettings, Settings
 from syncd.store import Store
-from syncd.store.runs import BRAKE
+from syncd.store.runs import BRAKE, BY_HAND, HOST, WAITS_FOR_A_PERSON
 from syncd.timetable import rest_after, retry_after, seconds_until
 
 _log = structlog.get_logger()
@@ -137,6 +137,7 @@ class Watch:
         self._polled_at = 0.0
         self._changes = 0
         self._to_adopt = False
+        self._waiting: dict[str, str] = {}
 
     # What the daemon asks of it.
 
@@ -285,6 +286,7 @@ class Watch:
 
     def _send(self) -> float:
         parts = self.open()
+        self._mind_a_person(parts)
         began = self._clock.monotonic()
         over = False
 
@@ -296,6 +298,22 @@ class Watch:
         sent = cycle.send(replace(parts, stopping=stopping), self._limiter())
         self.done += sent.requests + sent.rejected
         return 0.0 if over else min(self._settings.schedule.poll, self._until_a_probe(parts))
+
+    def _mind_a_person(self, parts: Parts) -> None:
+        """Tell what somebody paused or resumed by a command; what this process did itself was told."""
+        pauses = parts.store.runs.pauses(self.account.id)
+        # The host's pause is every account's, and told once.
+        mine = [one for one in pauses if one.scope != HOST or self.account is self._settings.accounts[0]]
+        waiting = {one.scope: one.cause for one in mine if one.cause in WAITS_FOR_A_PERSON}
+        for one in mine:
+            if one.cause == BY_HAND and one.scope not in self._waiting:
+                _log.warning("sending.paused", scope=one.scope, cause=one.cause, message=one.message, until=None)
+        for scope, cause in self._waiting.items():
+            if scope not in waiting:
+                _log.info("sending.resumed", scope=scope, cause=cause)
+        if waiting != self._waiting:
+            self._waiting = waiting
+            self.done += 1  # whoever looks at the page sees it soon
 
     def _until_a_probe(self, parts: Parts) -> float:
         """How long until one request may look whether a pause is over."""

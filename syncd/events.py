@@ -30,7 +30,7 @@ EVENTS = {
     "heartbeat.failed": "The receiver of the heartbeat did not answer.",
     "inquiry.repeated": "DataCite did not answer a question as it should; it is asked again.",
     "pass.progress": "How far a pass is, every 30 s, when stderr is no terminal.",
-    "platform.heard": "The platform's database tells of changes at once from now on.",
+    "platform.heard": "The daemon listens: a change is known at once, if the table has the trigger.",
     "platform.unheard": "The connection that listens for changes was lost; polls go on, and another one is made.",
     "record.crashed": "A mistake in syncd on this record; it is tried again later. Please report it.",
     "record.deferred": "A request failed for a reason that passes; it is sent again.",

@@ -143,8 +143,8 @@ def _remove(held: Held, desired: Desired, policy: Policy) -> Step:
         return Nothing("it is hidden already")
     if held.state is State.DRAFT or (held.state is State.NONE and not held.sure):
         # A DELETE is safe in doubt: it removes a draft only, and anything else says what it is.
-        return Delete(desired.doi, "no record has this DOI any more; a draft can be deleted")
-    return _hide_only(held, desired, policy, "no record has this DOI any more; it stays, hidden")
+        return Delete(desired.doi, "it is to have no DOI any more; a draft can be deleted")
+    return _hide_only(held, desired, policy, "no record shows this DOI any more; it stays, hidden")
 
 
 def _keep_draft(held: Held, desired: Desired, policy: Policy) -> Step:

@@ -88,9 +88,10 @@ class Plan:
     """What one pass over an account would do.
 
     Attributes:
-        unchanged: DOIs that would be left as they are, because they are as they should be.
+        unchanged: DOIs that would be left as they are, because they are as they should be; new ones that need
+            nothing are among them.
         excluded: DOIs that an operator took out.
-        failed: DOIs that stand failed, and wait for a change.
+        failed: DOIs that stand failed and wait for a change, besides those in ``planned``.
         refusal: Why a pass would stop before it begins; empty when it would not.
         option: What would let it pass.
         seconds: How long sending takes at the configured ceiling.
@@ -176,15 +177,19 @@ def preview(
     scan = Scan(account, platform, store, SystemClock(), settings.brake)
     planned: list[Planned] = []
     seen: set[str] = set()
-    moving = 0
+    moving = needless = again = 0
     for findings in scan.weighed():
         held = store.dois.held(account.id, [one.note.doi for one in findings])
         for finding in findings:
             seen.add(finding.note.doi)
             one = _of_finding(finding, held.get(finding.note.doi, Held()), policy, account)
-            if one is not None:
-                planned.append(one if values else replace(one, values={}))
-                moving += finding.stored is not None and finding.stored.in_sync
+            stored = finding.stored
+            if one is None:
+                needless += stored is None
+                continue
+            planned.append(one if values else replace(one, values={}))
+            moving += stored is not None and stored.in_sync
+            again += stored is not None and stored.quarantined_digest is not None
     waiting = _waiting(account, platform, store, policy, seen)
     planned += [one if values else replace(one, values={}) for one in waiting]
     found = store.reading.sum(account.id)
@@ -193,9 +198,9 @@ def preview(
     return Plan(
         account=account.id,
         planned=planned,
-        unchanged=found.in_sync - moving,
+        unchanged=found.in_sync - moving + needless,
         excluded=found.excluded,
-        failed=found.quarantined,
+        failed=found.quarantined - again,
         refusal=refusal.words if refusal else "",
         option=refusal.option if refusal else "",
         impact=scan.impact,

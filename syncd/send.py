@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -222,7 +223,10 @@ class Sender:
 
     def _next(self, claim: Claim, desired: Desired) -> Nothing | Write | Problem:
         account = self._account
-        return next_step(claim.held, desired, self._policy, prefixes=account.prefixes, domains=account.domains)
+        step = next_step(claim.held, desired, self._policy, prefixes=account.prefixes, domains=account.domains)
+        if claim.lane == LANE_BACKFILL and isinstance(step, Put) and step.event is None:
+            return replace(step, reason="somebody ordered it once more")
+        return step
 
     def _settle_unsent(self, claim: Claim, turn: Turn) -> bool:
         """Nothing is to be sent, or nothing can be."""

@@ -230,7 +230,10 @@ class AccountSettings(_Section):
         return prefixes
 
     def secret(self, environment: Mapping[str, str] = os.environ) -> str:
-        """The account's password.
+        """The account's password: from the environment, from its file, from systemd, or as it stands there.
+
+        systemd reads a credential when the service starts and not again, so a file that can be read goes first:
+        a corrected password then needs a reload only.
 
         Raises:
             ConfigurationError: None is configured, or its file cannot be read or is open to everybody.
@@ -238,6 +241,8 @@ class AccountSettings(_Section):
         variable = password_variable(self.id)
         if variable in environment:
             return environment[variable]
+        if self.password_file and os.access(self.password_file, os.R_OK):
+            return read_secret(self.password_file, private=True)
         credentials = environment.get("CREDENTIALS_DIRECTORY")
         # Loaded one by one they have our name; loaded as a folder, systemd puts the name that the unit gives before it.
         for name in (self.id.lower(), f"syncd_{self.id.lower()}"):

@@ -119,17 +119,17 @@ def account(tmp_path: Path, text: str = MINIMAL, **changes: Any) -> AccountSetti
     return config.load(write(tmp_path, text), {}).accounts[0].model_copy(update=changes)
 
 
-def test_a_password_comes_from_the_environment_before_credentials_before_its_file(tmp_path: Path) -> None:
+def test_a_password_comes_from_the_environment_before_its_file_before_credentials(tmp_path: Path) -> None:
+    """A file can be read again at a reload; what systemd loaded stays as it was when the service started."""
     secret = tmp_path / "secret"
-    secret.write_text("from file\n")
-    secret.chmod(0o600)
     one = account(tmp_path, password_file=secret)
-    assert one.secret({}) == "from file"
-
     (tmp_path / "datacite.example").write_text("from systemd\n")
     assert one.secret({"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "from systemd"
     (tmp_path / "datacite.example").rename(tmp_path / "syncd_datacite.example")  # as LoadCredential=syncd:FOLDER has it
     assert one.secret({"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "from systemd"
+    secret.write_text("from file\n")
+    secret.chmod(0o600)
+    assert one.secret({"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "from file"
     everything = {"CREDENTIALS_DIRECTORY": str(tmp_path), "SYNCD_PASSWORD_DATACITE_EXAMPLE": "from environment"}
     assert one.secret(everything) == "from environment"
 

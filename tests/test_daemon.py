@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from syncd.platforms.listening import notifying_trigger
+from syncd.platforms.listening import notifying_trigger, without_trigger
 from syncd.sandbox.server import RunningSandbox
 from syncd.sandbox.world import Account
+from syncd.store.runs import BY_HAND
 from tests.daemons import Daemon, until
 from tests.programs import needed_library
 from tests.site import Site
@@ -454,9 +455,27 @@ def test_the_trigger_of_a_view_stands_on_its_tables(database: Callable[[str], st
         for _ in range(2):  # it may be run again
             connection.connection.driver_connection.execute(notifying_trigger(["outer_view", "not_there"], "syncd"))
         found = connection.execute(text("SELECT tgrelid::regclass::text FROM pg_trigger ORDER BY 1")).scalars().all()
-    engine.dispose()
-
+    url = engine.url.render_as_string(hide_password=False)
     assert found == ['"Odd Name"', "item"]
+    assert without_trigger(url, ["outer_view", "not_there"]) == []
+
+    with engine.begin() as connection:
+        connection.execute(text("DROP TRIGGER syncd_notify ON item"))
+        connection.execute(text('ALTER TABLE "Odd Name" DISABLE TRIGGER syncd_notify'))
+    engine.dispose()
+    assert sorted(without_trigger(url, ["outer_view"])) == ['"Odd Name"', "item"]
+
+
+def test_a_pause_by_hand_and_its_end_are_told_by_the_daemon(site: Site) -> None:
+    with Daemon(site.path) as daemon:
+        daemon.ready()
+        site.store.runs.pause(site.account, BY_HAND, "maintenance", lambda _attempts: None)
+        assert daemon.logs("sending.paused")["message"] == "maintenance"
+        until(lambda: any("paused: by_hand" in said for _, said in daemon.told))
+
+        site.store.runs.resume(site.account)
+        assert daemon.logs("sending.resumed")["cause"] == BY_HAND
+        assert daemon.stop() == 0
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

@@ -16,7 +16,7 @@ import syncd
 from syncd.cli import COMMANDS
 
 DEPLOY = Path(syncd.__file__).parent.parent / "deploy"
-MANIFESTS = ["deployment.yaml", "sidecar.yaml", "backfill.yaml"]
+MANIFESTS = ["deployment.yaml", "sidecar.yaml", "backfill.yaml", "command.yaml"]
 
 
 @pytest.mark.parametrize("version", ["1.29", "1.33", "1.37"])

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from syncd.cli import syncd
+from syncd.cli.planning import plan_of
 from syncd.errors import SafetyError
 from tests.site import Site
 
@@ -180,3 +181,19 @@ def test_the_plan_as_a_real_process_writes_a_file(mixed: Site) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "")
     assert target.read_text().endswith("</html>")
+
+
+def test_a_plan_counts_every_record_once(site: Site) -> None:
+    for number in range(1, 5):
+        site.add(number)
+    site.add(5, types={"resourceTypeGeneral": "Nope"})
+    site.add(6, status="private")
+    first = plan_of(site.settings, site.settings.accounts[0], site.store)
+    assert (first.counts, first.unchanged, first.failed) == ({"create": 4, "set aside": 1}, 1, 0)
+    site.sync()
+
+    site.edit(1, titles=[{"title": "Edited"}])
+    site.edit(5, titles=[{"title": "Edited"}])
+    second = plan_of(site.settings, site.settings.accounts[0], site.store)
+
+    assert sum(second.counts.values()) + second.unchanged + second.failed == 6

@@ -61,7 +61,7 @@ class _LazyGroup(click.Group):
     "config_path",
     type=click.Path(path_type=Path),
     envvar="SYNCD_CONFIG",
-    help="The configuration file  [env: SYNCD_CONFIG; default: syncd.toml]",
+    help="The configuration file  [env: SYNCD_CONFIG; default: syncd.toml, else /etc/syncd/syncd.toml]",
 )
 @click.option("-v", "--verbose", count=True, help="More messages; twice: all.")
 @click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only.")

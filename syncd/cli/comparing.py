@@ -179,7 +179,7 @@ def _print_one(name: str, counts: AuditCounts, examples: list[Drift]) -> None:
         f" {counts.different:,} different ({counts.requests:,} requests, all of them reading)"
     )
     left = {
-        "changed here and not sent yet": counts.waiting,
+        "new or changed here, and not sent yet": counts.waiting,
         f"they stand failed, {counts.failed_but_public:,} of them findable (syncd failures)": counts.quarantined,
         "without a desired document (syncd failures)": counts.unmapped,
         "excluded": counts.excluded,

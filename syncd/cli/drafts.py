@@ -105,7 +105,7 @@ contact = "CHANGE@example.org"          # DataCite writes here if something is w
 
 [[accounts]]
 id = "CHANGE.REPOSITORY"                # your DataCite repository account
-password_file = "/etc/syncd/password"   # CHANGE; readable by syncd's user only
+password_file = "/etc/syncd/credentials/change.repository"   # CHANGE; readable by syncd's user only
 prefixes = {prefixes if known else '["10.5072"]'}{" " * 18}# {"as found; only the account's own" if known else "CHANGE"}
 # domains = "*.example.org"             # as at DataCite, if your account is limited to some hosts
 """

@@ -99,8 +99,10 @@ def _print(results: list[tuple[str, Progress]], *, as_json: bool, dry_run: bool)
         ])  # fmt: skip
         return
     for name, one in results:
+        if dry_run:
+            continue  # what would be sent was told
         click.echo(f"{name}: {one.done:,} of {one.total:,} dealt with, {one.failed:,} failed, {one.left:,} left")
-        if one.left and not dry_run:
+        if one.left:
             click.echo("  → syncd status tells why; syncd backfill --resume goes on")
 
 

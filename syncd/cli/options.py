@@ -1,5 +1,6 @@
 """Options that several commands have, and what they give: the settings, log lines, the chosen accounts."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from syncd import config, logs
 from syncd.settings import AccountSettings, Settings
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_DEFAULT = Path("syncd.toml")
+_DEFAULT, _INSTALLED = Path("syncd.toml"), Path("/etc/syncd/syncd.toml")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="As one JSON document on stdout.")
 account_option = click.option("--account", "account_id", metavar="ID", help="Only this account.")
@@ -47,9 +48,9 @@ def load(ctx: click.Context, config_path: Path | None, *, calm: bool = False) ->
 
 
 def path_of(ctx: click.Context, config_path: Path | None) -> Path:
-    """Where the configuration is."""
-    path: Path = config_path or ctx.obj["config"] or _DEFAULT
-    return path
+    """Where the configuration is: as somebody said, or here, or where the service has it."""
+    path: Path | None = config_path or ctx.obj["config"]
+    return path or (_INSTALLED if not _DEFAULT.exists() and os.access(_INSTALLED, os.R_OK) else _DEFAULT)
 
 
 def set_up_logging(ctx: click.Context, settings: Settings | None = None, *, calm: bool = False) -> None:

@@ -127,17 +127,18 @@ def _unfilled(account: AccountSettings) -> list[str]:
 
 def _columns(url: str, view: str) -> list[str]:
     from sqlalchemy import inspect
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
-    from syncd.platforms.connection import open_engine
+    from syncd.platforms.connection import explained, open_engine
 
     engine = open_engine(url, 30)
     try:
         return [column["name"] for column in inspect(engine).get_columns(view)]
     except SQLAlchemyError as error:
-        raise ConfigurationError(
-            f"there is no table or view {view} to look at in that database: {getattr(error, 'orig', None) or error}"
-        ) from error
+        if isinstance(error, NoSuchTableError):
+            hint = "make the view first (README, ten minutes to your own database)"
+            raise ConfigurationError(f"there is no table or view {view} in that database", hint=hint) from error
+        raise explained(error, f"the question for the columns of {view}") from error
     finally:
         engine.dispose()
 

@@ -20,6 +20,7 @@ from syncd.settings import is_loopback
 _POOL = 34
 _CONNECT_SECONDS = 10
 _KEEPALIVE_SECONDS = 60
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 
 
 def open_engine(address: str, statement_timeout: float) -> Engine:
@@ -122,7 +123,9 @@ def identity(engine: Engine, account: str) -> str:
 
 def _identity(engine: Engine) -> str:
     url = engine.url
-    address = URL.create(url.get_backend_name(), host=url.host, port=url.port, database=url.database)
+    backend = url.get_backend_name()
+    port = url.port or (_PORTS.get(backend) if url.host else None)
+    address = URL.create(backend, host=url.host, port=port, database=url.database)
     own = ""
     if engine.dialect.name == "postgresql":
         cluster = _first(engine, "SELECT system_identifier FROM pg_control_system()")
@@ -198,8 +201,19 @@ def explained(error: SQLAlchemyError, query: str) -> SyncdError:
             return ConfigurationError(f"the platform's database refuses {query}: {words}", hint=hint)
     return PlatformError(
         f"the platform's database cannot be read: {words}",
-        hint="check source.url, the network and the grants",
+        hint="check source.url, the network and the grants" + _about_url(words),
     )
+
+
+def _about_url(words: str) -> str:
+    """What is most often wrong with an address that leads nowhere."""
+    if "resolve host" in words or "Name or service" in words:
+        return "; in a password write @ as %40, / as %2F and : as %3A"
+    if "Peer authentication" in words:
+        return (
+            "; without a host PostgreSQL expects a system user of the same name: postgresql://ROLE:PASSWORD@localhost/…"
+        )
+    return ""
 
 
 def _about_sql(words: str) -> bool:

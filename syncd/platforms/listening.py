@@ -9,16 +9,33 @@ from collections.abc import Callable, Sequence
 
 import structlog
 from psycopg import sql as postgresql
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from syncd.errors import ConfigurationError
 from syncd.logs import without_password
-from syncd.platforms.connection import open_engine
+from syncd.platforms.connection import explained, open_engine
 from syncd.timetable import retry_after
 
 _log = structlog.get_logger()
 _HEARD_EVERY = 1.0
 _CONNECT_STATEMENT_SECONDS = 30.0
 
+_BELOW = """\
+    WITH RECURSIVE named AS (
+      SELECT to_regclass(name)::oid AS id FROM unnest(ARRAY[{names}]) AS name
+      UNION
+      SELECT below.refobjid FROM named
+        JOIN pg_rewrite AS rule ON rule.ev_class = named.id
+        JOIN pg_depend AS below ON below.objid = rule.oid AND below.refclassid = 'pg_class'::regclass
+    )
+    SELECT pg_class.oid::regclass FROM named JOIN pg_class ON pg_class.oid = named.id
+     WHERE pg_class.relkind IN ('r', 'p')
+"""
+_WITHOUT = (
+    " AND NOT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = pg_class.oid AND tgname = 'syncd_notify'"
+    " AND tgenabled IN ('O', 'A'))"
+)
 _TRIGGER = """\
 -- One notification for each transaction that writes; syncd only learns that something changed.
 CREATE OR REPLACE FUNCTION syncd_notify() RETURNS trigger LANGUAGE plpgsql AS $body$
@@ -31,16 +48,7 @@ DECLARE
   here regclass;
 BEGIN
   FOR here IN
-    WITH RECURSIVE named AS (
-      SELECT to_regclass(name)::oid AS id FROM unnest(ARRAY[{names}]) AS name
-      UNION
-      SELECT below.refobjid FROM named
-        JOIN pg_rewrite AS rule ON rule.ev_class = named.id
-        JOIN pg_depend AS below ON below.objid = rule.oid AND below.refclassid = 'pg_class'::regclass
-    )
-    SELECT pg_class.oid::regclass FROM named JOIN pg_class ON pg_class.oid = named.id
-     WHERE pg_class.relkind IN ('r', 'p')
-  LOOP
+{below}  LOOP
     EXECUTE format('DROP TRIGGER IF EXISTS syncd_notify ON %s', here);
     EXECUTE format('CREATE TRIGGER syncd_notify AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s'
                    ' FOR EACH STATEMENT EXECUTE FUNCTION syncd_notify()', here);
@@ -51,8 +59,27 @@ END $body$;
 
 def notifying_trigger(names: Sequence[str], channel: str) -> str:
     """Statements for an administrator of the platform's database; views become the tables below them. Pure."""
-    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
-    return _TRIGGER.format(channel=channel, names=quoted)
+    return _TRIGGER.format(channel=channel, below=_below(names))
+
+
+def without_trigger(url: str, names: Sequence[str]) -> list[str]:
+    """The tables below these relations that do not notify anybody.
+
+    Raises:
+        PlatformError: The platform's database cannot be asked.
+    """
+    engine = open_engine(url, _CONNECT_STATEMENT_SECONDS)
+    try:
+        with engine.connect() as connection:
+            return [str(row[0]) for row in connection.execute(text(_below(names).replace(":", "\\:") + _WITHOUT))]
+    except SQLAlchemyError as error:
+        raise explained(error, "the question which tables have the trigger") from error
+    finally:
+        engine.dispose()
+
+
+def _below(names: Sequence[str]) -> str:
+    return _BELOW.format(names=", ".join("'" + name.replace("'", "''") + "'" for name in names))
 
 
 class Listener:

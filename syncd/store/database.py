@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
@@ -62,7 +63,7 @@ class Database:
         Raises:
             StateError: The database is away, locked, full or read-only; nothing was committed, as far as known.
         """
-        with _explained(), self.engine.begin() as connection:
+        with _explained(self.engine), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -72,12 +73,12 @@ class Database:
         Raises:
             StateError: The database is away.
         """
-        with _explained(), self.engine.connect() as connection:
+        with _explained(self.engine), self.engine.connect() as connection:
             yield connection.execution_options(syncd_reading=True)
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (IntegrityError, ProgrammingError, DataError):
@@ -86,9 +87,17 @@ def _explained() -> Iterator[None]:
         words = f"none of its {_POOL} connections came free within {_PATIENCE_SECONDS} s"
         raise StateError(f"the state database cannot be used: {words}", hint="is a table of it locked?") from error
     except DBAPIError as error:
-        words = without_password(str(error.orig).strip())
+        words = without_password(str(error.orig).strip()) + _where(engine)
         hint = "check state.url, the disk and the database's own log; nothing is sent without it"
         raise StateError(f"the state database cannot be used: {words}", hint=hint) from error
+
+
+def _where(engine: Engine) -> str:
+    """The file of an SQLite database, and whether there is a folder for it."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return ""
+    path = Path(engine.url.database).absolute()
+    return f" ({path})" if path.parent.is_dir() else f" (there is no folder {path.parent})"
 
 
 def _engine(url: str) -> Engine:
