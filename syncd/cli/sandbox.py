@@ -73,10 +73,11 @@ def sandbox(
         raise UsageError(
             f"cannot listen on {host}:{port}: {error.strerror}", hint="--port 0 picks a free port"
         ) from error
-    click.echo(f"DataCite sandbox at {running.address}")
-    # Told to end by a service manager it saves as well, and has done what it was told.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.DONE))
     try:
+        # Told to end by a service manager it saves as well, and has done what it was told: from the moment on that
+        # somebody knows of it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.DONE))
+        click.echo(f"DataCite sandbox at {running.address}")
         running.serve()
     finally:
         if save and world is not None:
