@@ -70,6 +70,7 @@ class Audit:
         self.counts = AuditCounts()
         self._listed_at = datetime.min.replace(tzinfo=UTC)
         self._new_account = False
+        self._asked_in_vain = 0
 
     def run(self, then: Callable[[AuditCounts], None] = lambda _counts: None) -> AuditCounts:
         """Compare everything.
@@ -184,7 +185,7 @@ class Audit:
             # That DataCite rightly has nothing of a DOI, a list alone does not prove.
             if not settled and self._new_account:
                 self.counts.waiting += 1  # to be sent whatever DataCite says of it, so sending may find that out
-            elif settled and (copy is not None or not self._adopt):
+            elif settled and (copy is not None or not self._adopt or self._asked_in_vain >= _ASK_AT_ONCE):
                 version = copy.version if copy else None
                 equal.append(Confirmed(ours.id, ours.desired_digest, held, True, self._listed_at, version))
             else:
@@ -254,6 +255,8 @@ class Audit:
         """Ask for each one, with several workers at once, and write down what really differs."""
         asked_at = self._store.database.moment()
         answers = self._ask(suspects)
+        if self._new_account and not any(answers.values()):
+            self._asked_in_vain += len(suspects)  # hundreds in a row prove that the list is right to be empty
         equal: list[Confirmed] = []
         different: list[Confirmed] = []
         drifts: list[Drift] = []

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from syncd import audit
 from syncd.audit import Audit
 from syncd.counts import AuditCounts
 from syncd.cycle import opened, scan
@@ -32,9 +33,13 @@ def newcomer(tmp_path: Path, sandbox: RunningSandbox, database: Callable[[str], 
     made.close()
 
 
-def compared(site: Site, *, adopt: bool, mending: tuple[str, ...] = (), **others: Any) -> AuditCounts:
+def compared(
+    site: Site, *, adopt: bool, mending: tuple[str, ...] = (), page_size: int = 1000, **others: Any
+) -> AuditCounts:
     settings = site.settings
-    with opened(settings, settings.accounts[0], site.store, **others) as (parts, limiter):
+    source = settings.accounts[0].source.model_copy(update={"page_size": page_size})
+    account = settings.accounts[0].model_copy(update={"source": source})
+    with opened(settings, account, site.store, **others) as (parts, limiter):
         if adopt:
             scan(parts, full=True)
         counts = Audit(parts, limiter, adopt=adopt).run()
@@ -381,6 +386,19 @@ def test_adoption_of_a_new_account_does_not_ask_for_every_doi_that_will_be_sent_
 
     assert (counts.waiting, counts.different, counts.requests) == (30, 0, 1)
     assert newcomer.sync().send.accepted == 30
+
+
+def test_an_empty_list_is_believed_after_hundreds_of_questions_in_vain(
+    newcomer: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "_ASK_AT_ONCE", 20)
+    for number in range(300):
+        newcomer.add(number, status="private")
+
+    counts = compared(newcomer, adopt=True, page_size=10)
+
+    assert (counts.equal, counts.different) == (300, 0)
+    assert counts.requests < 30
 
 
 def test_an_account_that_was_emptied_at_datacite_is_no_new_one(site: Site) -> None:

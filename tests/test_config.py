@@ -13,7 +13,7 @@ MINIMAL = """
 id = "DATACITE.EXAMPLE"
 prefixes = ["10.5072"]
 [accounts.source]
-url = "postgresql://reader@/repository"
+url = "postgresql://reader:PASSWORD@localhost/repository"
 all = "SELECT 1"
 one = "SELECT 1 WHERE id = :key"
 """

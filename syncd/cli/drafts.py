@@ -43,7 +43,7 @@ def configuration(url: str | None, view: str | None, columns: Sequence[str] | No
     return f"""{_head("[]", known=False)}
 [accounts.source]
 platform = "sql"
-url = {json.dumps(url or "postgresql://reader@/repository")}
+url = {json.dumps(url or "postgresql://reader:PASSWORD@localhost/repository")}
 # The landing page, when no column `url` holds it; {{column}} stands for a column of the query.
 # landing_page = "https://repository.example.org/{{record_key}}"
 

@@ -12,7 +12,7 @@ from syncd.settings import AccountSettings
 
 @click.command()
 @click.option("--platform", default="auto", show_default=True, help="ckan, dspace, inveniordm, ojs, sql, or one's own.")
-@click.option("--url", help="The platform's database, e.g. postgresql://reader@/repository; looked at, not written.")
+@click.option("--url", help="The platform's database, e.g. postgresql://reader:PASSWORD@localhost/repository; looked at, not written.")
 @click.option("--site", help="The address of the repository's pages, e.g. https://repository.example.org")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="A choice of the platform's preset.")
 @click.option(
@@ -31,7 +31,7 @@ def init(
 ) -> None:
     """Write a commented configuration from a database.
 
-    Example: syncd init --url postgresql://reader@/repository --site https://repository.example.org
+    Example: syncd init --url postgresql://reader:PASSWORD@localhost/repository --site https://repository.example.org
     """
     if output.exists():
         raise UsageError(f"{output} exists already", hint="choose another place with --output")
