@@ -12,7 +12,9 @@ from syncd.settings import AccountSettings
 
 @click.command()
 @click.option("--platform", default="auto", show_default=True, help="ckan, dspace, inveniordm, ojs, sql, or one's own.")
-@click.option("--url", help="The platform's database, postgresql://reader:PASSWORD@localhost/repository; looked at only.")
+@click.option(
+    "--url", help="The platform's database, postgresql://reader:PASSWORD@localhost/repository; looked at only."
+)
 @click.option("--site", help="The address of the repository's pages, e.g. https://repository.example.org")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="A choice of the platform's preset.")
 @click.option(
