@@ -1,9 +1,13 @@
 """Is everything there that a pass needs? Looks at databases, clock, credentials and account; writes nothing."""
 
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
 
 from syncd.cycle import opened
 from syncd.datacite.validation import looks_like_doi, owned
@@ -50,6 +54,18 @@ def check(settings: Settings, store: Store, accounts: list[AccountSettings]) -> 
         yield _clock(store)
     for account in accounts:
         yield from _account(settings, account, store, ready=ready)
+
+
+def open_file(path: Path, settings: Settings) -> list[Checked]:
+    """A warning when everybody on this machine can read a database's password in the configuration."""
+    addresses = [settings.state.url, *(account.source.url for account in settings.accounts)]
+    passwords = {str(found) for one in addresses if (found := make_url(one).password)}
+    try:
+        open_to_all = bool(path.stat().st_mode & stat.S_IROTH) and any(one in path.read_text() for one in passwords)
+    except (OSError, UnicodeDecodeError):
+        return []  # it was read a moment ago; what is wrong with it now is not this check's to say
+    words = f"everybody on this machine can read the password of a database in {path}"
+    return [Checked("", "configuration", WARN, words, f"chmod 640 {path}")] if open_to_all else []
 
 
 def _attempt(about: str, name: str, work: Callable[[], Checked | list[Checked]]) -> list[Checked]:

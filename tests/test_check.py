@@ -1,6 +1,7 @@
 """``syncd check`` and ``syncd db grants``: what is missing is named, and the account that is printed can only read."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -60,6 +61,30 @@ def test_what_stands_in_the_place_of_a_doi_and_is_none_is_named(site: Site) -> N
     place = found[DEMO, "platform"]
     assert place["level"] == "warn"
     assert "3 have a DOI; 1 of them under none of 10.5072; 1 of them no DOI at all, e.g. 'to be reg" in place["words"]
+
+
+def test_a_database_password_that_everybody_can_read_is_named(site: Site) -> None:
+    assert site.settings
+    text = site.path.read_text().replace(f'url = "{site.platform_url}"', 'url = "postgresql://reader:pa55@localhost/x"')
+    site.path.write_text(text)
+    site.path.chmod(0o640)
+    assert ("", "configuration") not in check_file(site)
+    # An account's own password may not stand in such a file at all, so it stands elsewhere.
+    site.path.write_text(text.replace('password = "demo"\n', ""))
+    site.path.chmod(0o644)
+
+    found = check_file(site)["", "configuration"]
+
+    assert (found["level"], found["hint"]) == ("warn", f"chmod 640 {site.path}")
+    assert "pa55" not in json.dumps(found)
+
+
+def check_file(site: Site) -> dict[tuple[str, str], dict[str, Any]]:
+    """``check`` with the file as it is."""
+    command = [sys.executable, "-m", "syncd", "-c", str(site.path), "check", "--json"]
+    environment = {**os.environ, "SYNCD_PASSWORD_DATACITE_DEMO": "demo"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return {(one["about"], one["name"]): one for one in json.loads(done.stdout)}
 
 
 def test_a_wrong_password_is_named_although_datacite_answers_200(site: Site) -> None:

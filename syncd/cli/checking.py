@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from syncd.check import FAIL
+from syncd.check import FAIL, open_file
 from syncd.check import check as checks
-from syncd.cli.options import account_option, accounts, config_option, json_option, load
+from syncd.cli.options import account_option, accounts, config_option, json_option, load, path_of
 from syncd.cli.output import console, emit_json, table
 from syncd.errors import ExitCode
 from syncd.store import Store
@@ -28,7 +28,8 @@ def check(ctx: click.Context, config_path: Path | None, account_id: str | None, 
     settings = load(ctx, config_path, calm=True)
     store = Store.open(settings.state.url)
     try:
-        found = list(checks(settings, store, accounts(settings, account_id)))
+        found = open_file(path_of(ctx, config_path), settings)
+        found += checks(settings, store, accounts(settings, account_id))
     finally:
         store.close()
     if as_json:
