@@ -158,7 +158,7 @@ digest = "{minute}"
 """
     site.settings  # noqa: B018 - writes the file
     # The last digest is a day old, so today's is due.
-    site.store.runs.begin("-", "digest", at_once=True).end("done", {})
+    site.store.runs.begin(f"- {site.account}", "digest", at_once=True).end("done", {})
     with site.store.database.writing() as connection:
         connection.execute(update(run).values(started_at=datetime.now(UTC) - timedelta(days=1, hours=1)))
     with Daemon(site.path) as daemon:
