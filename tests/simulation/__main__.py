@@ -44,6 +44,8 @@ def main() -> int:
                 failed += bool(found)
                 for sentence in found:
                     sys.stdout.write(f"seed {seed}: {sentence}\n")
+            sys.stdout.write(f"played up to seed {results[-1][0]}: {failed} failed\n" if arguments.seeds > 1000 else "")
+            sys.stdout.flush()  # whoever ends a long run early keeps what it found
     seconds = time.monotonic() - begin
     rate = 60 * arguments.seeds / seconds
     sys.stdout.write(
