@@ -20,9 +20,9 @@ pending; ``backfill`` sends many once more, ``check`` looks whether everything i
 hand and shows the results; ``sandbox`` is a DataCite to try it against, and ``demo`` does so.
 
 ``daemon`` does it for years: ``work`` is all that goes on meanwhile, ``duties`` what is done again and again for one
-account, ``rota`` and ``timetable`` say when, ``pulse`` knows who is stuck, ``signals`` and ``systemd`` are how the
-daemon is told and tells, ``snapshot`` is what people see, in ``web`` pages and as ``metrics``, ``notify`` what goes out
-to them.
+account, ``rota`` and ``timetable`` say when, ``pulse`` knows who is stuck, ``tally`` counts requests, ``signals`` and
+``systemd`` are how the daemon is told and tells, ``snapshot`` is what people see, in ``web`` pages and as ``metrics``,
+``notify`` what goes out to them.
 
 ``settings`` are what can be set, ``config`` is the file that does, ``secret`` reads passwords. Log lines come from
 ``logs`` (named in ``events``), the numbers of a pass from ``counts``, time from ``clock`` (told in ``words``),

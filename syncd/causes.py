@@ -136,7 +136,7 @@ _ALL = (
     Cause(
         "credentials",
         "DataCite does not accept the account's credentials; a wrong password can read like a 404.",
-        "Correct the password; then `syncd sync`, or `systemctl reload syncd` and `syncd resume`.",
+        "Correct the password; then `syncd sync`, or `systemctl reload syncd` and `syncd resume --account ID`.",
     ),
     Cause(
         "account_refused",

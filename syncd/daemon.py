@@ -25,13 +25,13 @@ from typing import Any, Protocol
 import structlog
 
 from syncd import cycle
-from syncd.duties import Tally
 from syncd.errors import ExitCode, StateError, SyncdError
 from syncd.pulse import Silence, WatchedClock
 from syncd.settings import Settings
 from syncd.snapshot import Board, DaemonState
 from syncd.store import Store
 from syncd.systemd import Systemd
+from syncd.tally import Tally
 from syncd.timetable import retry_after
 from syncd.work import Work
 
@@ -199,7 +199,7 @@ class Daemon:
             self._end_work()
         elif self._work is not None and mine != self._works_for:
             self._end_work()  # another daemon left accounts to us
-        if mine and self._work is None:
+        if mine and self._work is None and not self._stops:
             _log.info("daemon.works", process=self._name, accounts=len(mine), others=len(self._leases) - len(mine))
             self._begin_work(mine)
         elif not mine and not self._ready:

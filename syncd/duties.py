@@ -18,17 +18,16 @@ from syncd import cycle
 from syncd.audit import Audit
 from syncd.counts import AuditCounts
 from syncd.cycle import Parts
-from syncd.datacite.answer import Answer, NoAnswer
-from syncd.datacite.request import Write
 from syncd.errors import BusyError, ExitCode, SafetyError, StoppedError, SyncdError
 from syncd.limiter import Limiter
 from syncd.look import CHANGED, FULL, OUTLINE
-from syncd.pulse import Pulse, WatchedClock
+from syncd.pulse import WatchedClock
 from syncd.repair import repair
-from syncd.send import Caller, in_threads
+from syncd.send import in_threads
 from syncd.settings import AccountSettings, Settings
 from syncd.store import Store
 from syncd.store.runs import BRAKE, BY_HAND, HOST, WAITS_FOR_A_PERSON
+from syncd.tally import Counted, Tally
 from syncd.timetable import rest_after, retry_after, seconds_until
 
 _log = structlog.get_logger()
@@ -51,47 +50,6 @@ class Trouble:
     hint: str
     exit_code: ExitCode
     since: datetime
-
-
-class Tally:
-    """How many requests of which kind left, and how they were answered."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: Counter[tuple[str, str, str]] = Counter()
-
-    def add(self, account: str, method: str, status: str) -> None:
-        """One more."""
-        with self._lock:
-            self._counts[account, method, status] += 1
-
-    def counts(self) -> dict[tuple[str, str, str], int]:
-        """By account, method and status, ``no_answer`` among them."""
-        with self._lock:
-            return dict(self._counts)
-
-
-class _Counted:
-    """A client whose requests are counted."""
-
-    def __init__(self, client: Caller, account: str, tally: Tally, pulse: Pulse) -> None:
-        self._client = client
-        self._account = account
-        self._tally = tally
-        self._pulse = pulse
-
-    def write(self, request: Write, leave_by: float | None = None) -> Answer | NoAnswer:
-        """Send, not after ``leave_by``, and wait for the answer."""
-        return self._counted(request.method, self._client.write(request, leave_by))
-
-    def read(self, target: str, leave_by: float | None = None) -> Answer | NoAnswer:
-        """Ask, not after ``leave_by``, and wait for the answer."""
-        return self._counted("GET", self._client.read(target, leave_by))
-
-    def _counted(self, method: str, answer: Answer | NoAnswer) -> Answer | NoAnswer:
-        self._pulse.beat()
-        self._tally.add(self._account, method, str(answer.status) if isinstance(answer, Answer) else "no_answer")
-        return answer
 
 
 class Watch:
@@ -344,7 +302,7 @@ class Watch:
         parts, limiter = stack.enter_context(
             cycle.opened(self._settings, self.account, self._store, clock=clock, **others)
         )
-        parts = replace(parts, client=_Counted(parts.client, name, self._tally, pulse))
+        parts = replace(parts, client=Counted(parts.client, name, self._tally, pulse))
         if self._to_adopt and not self._store.bindings.adopted(name):
             # Asked once: DataCite does not hold less because it is asked again.
             raise SafetyError(f"{name} is not adopted yet", hint=f"syncd adopt --account {name}")

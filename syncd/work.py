@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from syncd import notify
-from syncd.duties import Tally, Watch
+from syncd.duties import Watch
 from syncd.errors import StateError, SyncdError
 from syncd.platforms.listening import Listener
 from syncd.pulse import Silence, WatchedClock
@@ -14,6 +14,7 @@ from syncd.rota import Duty, Rota
 from syncd.settings import Settings
 from syncd.snapshot import Board
 from syncd.store import Store
+from syncd.tally import Tally
 from syncd.timetable import seconds_until
 
 _log = structlog.get_logger()

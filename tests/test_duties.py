@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from syncd.duties import Tally, Watch
+from syncd.duties import Watch
 from syncd.pulse import WatchedClock
 from syncd.store.runs import BRAKE
 from syncd.store.tables import run
+from syncd.tally import Tally
 from tests.site import Site
 
 

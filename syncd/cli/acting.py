@@ -110,14 +110,10 @@ def resume(ctx: click.Context, config_path: Path | None, account_id: str | None,
     for one in left:
         words = f"still paused: {one.scope}, {one.cause}: {one.message}"
         click.echo(f"{words} → syncd resume {_again(one.scope)}", err=True)
-    return (
-        ExitCode.DONE
-        if ended
-        else _nothing(
-            "nothing that was named is paused" if account_id or everything or left else "nothing is paused",
-            "syncd status",
-        )
-    )
+    if ended:
+        return ExitCode.DONE
+    named = account_id or everything or left
+    return _nothing("nothing that was named is paused" if named else "nothing is paused", "syncd status")
 
 
 @click.command()

@@ -98,9 +98,9 @@ def _print(results: list[tuple[str, Progress]], *, as_json: bool, dry_run: bool)
             for name, one in results
         ])  # fmt: skip
         return
+    if dry_run:
+        return  # what would be sent was told
     for name, one in results:
-        if dry_run:
-            continue  # what would be sent was told
         click.echo(f"{name}: {one.done:,} of {one.total:,} dealt with, {one.failed:,} failed, {one.left:,} left")
         if one.left:
             click.echo("  → syncd status tells why; syncd backfill --resume goes on")
